@@ -1,0 +1,19 @@
+// Adds up the JSON reports of vitest in the folder given and prints `tests: N passed, N failed`; exits with 1 when a
+// test failed or there is no report.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+const directory = process.argv[2]
+const reports = readdirSync(directory).map((name) => JSON.parse(readFileSync(join(directory, name), 'utf8')))
+const sum = (count) => reports.reduce((total, report) => total + count(report), 0)
+
+// A file that broke before its first test holds no test that failed.
+const brokenFiles = (report) =>
+  report.testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length
+
+const passed = sum((report) => report.numPassedTests)
+const failed = sum((report) => report.numFailedTests + brokenFiles(report))
+const skipped = sum((report) => report.numPendingTests + report.numTodoTests)
+
+console.log(`tests: ${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
+process.exitCode = failed > 0 || reports.length === 0 ? 1 : 0

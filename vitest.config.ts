@@ -1,0 +1,43 @@
+import { fileURLToPath } from 'node:url'
+import type { ViteUserConfig } from 'vitest/config'
+
+/** Where .ci/run collects a report of each run; unset for people. */
+const reportDirectory = process.env.OTTLA_TEST_REPORTS
+
+const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+
+const config: ViteUserConfig = {
+  resolve: {
+    // Tests and snippets import the package by its name and get the sources.
+    alias: [
+      { find: /^ottla$/, replacement: source('src/index.ts') },
+      { find: /^ottla\/testing$/, replacement: source('src/testing/index.ts') },
+    ],
+  },
+  test: {
+    reporters: reportDirectory
+      ? ['default', ['json', { outputFile: `${reportDirectory}/${process.pid}.json` }]]
+      : ['default'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'unit',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/deep/**', 'test/package/**'],
+          testTimeout: 20_000,
+        },
+      },
+      {
+        extends: true,
+        test: { name: 'package', include: ['test/package/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
+      },
+      {
+        extends: true,
+        test: { name: 'deep', include: ['test/deep/**/*.test.ts'], testTimeout: 600_000 },
+      },
+    ],
+  },
+}
+
+export default config
