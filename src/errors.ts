@@ -1,0 +1,81 @@
+/**
+ * One row per error code: Kafka's number for it on the wire (-1, UNKNOWN_SERVER_ERROR, where Kafka has no such
+ * error) and whether the same call may succeed when it is made again. Each code has a heading in docs/errors.md.
+ */
+const ERRORS = {
+  OTTLA_ALREADY_RUNNING: { kafkaCode: -1, retriable: false },
+  OTTLA_CLOSED: { kafkaCode: -1, retriable: false },
+  OTTLA_CODEC_MISMATCH: { kafkaCode: -1, retriable: false },
+  OTTLA_CORRUPTION: { kafkaCode: 2, retriable: false },
+  OTTLA_DECODE: { kafkaCode: -1, retriable: false },
+  OTTLA_ENCODE: { kafkaCode: -1, retriable: false },
+  OTTLA_FENCED_INSTANCE_ID: { kafkaCode: 82, retriable: false },
+  OTTLA_GROUP_NOT_EMPTY: { kafkaCode: 68, retriable: false },
+  OTTLA_GROUP_NOT_FOUND: { kafkaCode: 69, retriable: false },
+  OTTLA_GROUP_STOPPED: { kafkaCode: -1, retriable: false },
+  OTTLA_HANDLER_FAILED: { kafkaCode: -1, retriable: false },
+  OTTLA_ILLEGAL_GENERATION: { kafkaCode: 22, retriable: false },
+  OTTLA_INCONSISTENT_GROUP_PROTOCOL: { kafkaCode: 23, retriable: false },
+  OTTLA_INVALID_ARGUMENT: { kafkaCode: 42, retriable: false },
+  OTTLA_INVALID_CONFIG: { kafkaCode: 40, retriable: false },
+  OTTLA_INVALID_GROUP_ID: { kafkaCode: 24, retriable: false },
+  OTTLA_INVALID_PARTITIONS: { kafkaCode: 37, retriable: false },
+  OTTLA_INVALID_PRODUCER_EPOCH: { kafkaCode: 47, retriable: false },
+  OTTLA_INVALID_SESSION_TIMEOUT: { kafkaCode: 26, retriable: false },
+  OTTLA_INVALID_TOPIC: { kafkaCode: 17, retriable: false },
+  OTTLA_LOCKED: { kafkaCode: -1, retriable: true },
+  OTTLA_MEMBER_ID_REQUIRED: { kafkaCode: 79, retriable: true },
+  OTTLA_MESSAGE_TOO_LARGE: { kafkaCode: 10, retriable: false },
+  OTTLA_NEVER_IDLE: { kafkaCode: -1, retriable: false },
+  OTTLA_OFFSET_METADATA_TOO_LARGE: { kafkaCode: 12, retriable: false },
+  OTTLA_OFFSET_OUT_OF_RANGE: { kafkaCode: 1, retriable: false },
+  OTTLA_OUT_OF_ORDER_SEQUENCE: { kafkaCode: 45, retriable: false },
+  OTTLA_QUEUE_FULL: { kafkaCode: -1, retriable: true },
+  OTTLA_REBALANCE_IN_PROGRESS: { kafkaCode: 27, retriable: true },
+  OTTLA_STORAGE_FAILED: { kafkaCode: 56, retriable: false },
+  OTTLA_STORAGE_FULL: { kafkaCode: 56, retriable: true },
+  OTTLA_TOPIC_EXISTS: { kafkaCode: 36, retriable: false },
+  OTTLA_TOPIC_MISMATCH: { kafkaCode: -1, retriable: false },
+  OTTLA_UNKNOWN_MEMBER_ID: { kafkaCode: 25, retriable: false },
+  OTTLA_UNKNOWN_TOPIC_OR_PARTITION: { kafkaCode: 3, retriable: true },
+  OTTLA_UNSUPPORTED_COMPRESSION: { kafkaCode: 76, retriable: false },
+  OTTLA_UNSUPPORTED_FORMAT: { kafkaCode: 43, retriable: false },
+} as const
+
+/** The stable name of what went wrong; docs/errors.md has a heading for each. */
+export type ErrorCode = keyof typeof ERRORS
+
+export const ERROR_CODES: readonly ErrorCode[] = Object.keys(ERRORS) as ErrorCode[]
+
+const BRAND: unique symbol = Symbol.for('ottla.error') as never
+
+/**
+ * The one error class, told apart by `code`: never by `instanceof`, since an app may load ottla as ESM and as CJS.
+ * `retriable` says that the same call may succeed when made again; `cause` holds what lies beneath.
+ *
+ * @example
+ * try { await producer.send(orders, message) } catch (error) {
+ *   if (OttlaError.is(error) && error.code === 'OTTLA_STORAGE_FULL') ...
+ * }
+ */
+export class OttlaError extends Error {
+  readonly code: ErrorCode
+  readonly retriable: boolean
+  /** Kafka's number for this error, as the wire carries it; -1 where Kafka has none. */
+  readonly kafkaCode: number
+
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+    this.retriable = ERRORS[code].retriable
+    this.kafkaCode = ERRORS[code].kafkaCode
+    Object.defineProperty(this, BRAND, { value: true })
+  }
+
+  /** True for an error of any loaded copy of ottla. */
+  static is(error: unknown): error is OttlaError {
+    return typeof error === 'object' && error !== null && BRAND in error
+  }
+}
+
+Object.defineProperty(OttlaError.prototype, 'name', { value: 'OttlaError', configurable: true, writable: true })
