@@ -1,0 +1,43 @@
+/*
+ * Kafka's fixed-width integers: big-endian, two's complement. Reading beyond the end gives no error but nonsense, so
+ * callers check lengths first.
+ */
+
+const TWO_32 = 2 ** 32
+
+export function readInt16(bytes: Uint8Array, position: number): number {
+  return (((bytes[position] ?? 0) << 24) >> 16) | (bytes[position + 1] ?? 0)
+}
+
+export function readInt32(bytes: Uint8Array, position: number): number {
+  return (
+    ((bytes[position] ?? 0) << 24) |
+    ((bytes[position + 1] ?? 0) << 16) |
+    ((bytes[position + 2] ?? 0) << 8) |
+    (bytes[position + 3] ?? 0)
+  )
+}
+
+/** Exact where the result is a safe integer. An int64 beyond 2^53 never rounds to one, so the caller can tell. */
+export function readInt64(bytes: Uint8Array, position: number): number {
+  return readInt32(bytes, position) * TWO_32 + (readInt32(bytes, position + 4) >>> 0)
+}
+
+export function writeInt16(bytes: Uint8Array, position: number, value: number): void {
+  bytes[position] = value >> 8
+  bytes[position + 1] = value
+}
+
+export function writeInt32(bytes: Uint8Array, position: number, value: number): void {
+  bytes[position] = value >> 24
+  bytes[position + 1] = value >> 16
+  bytes[position + 2] = value >> 8
+  bytes[position + 3] = value
+}
+
+/** Takes a safe integer. */
+export function writeInt64(bytes: Uint8Array, position: number, value: number): void {
+  writeInt32(bytes, position, Math.floor(value / TWO_32))
+  // The shifts in writeInt32 take the value modulo 2^32, which is its lower half.
+  writeInt32(bytes, position + 4, value)
+}

@@ -1,0 +1,248 @@
+import { OttlaError } from '../errors.js'
+import {
+  ATTRIBUTES_AT,
+  BASE_SEQUENCE_AT,
+  BASE_TIMESTAMP_AT,
+  BATCH_HEADER_BYTES,
+  BATCH_LENGTH_AT,
+  COMPRESSION_BITS,
+  CONTROL_BIT,
+  CRC_AT,
+  LAST_OFFSET_DELTA_AT,
+  LEAST_OLD_MESSAGE_BYTES,
+  LOG_APPEND_TIME_BIT,
+  MAGIC,
+  MAGIC_AT,
+  MAX_TIMESTAMP_AT,
+  MIN_RECORD_BYTES,
+  PARTITION_LEADER_EPOCH_AT,
+  PRODUCER_EPOCH_AT,
+  PRODUCER_ID_AT,
+  RECORD_COUNT_AT,
+  TRANSACTIONAL_BIT,
+  UNKNOWN_ATTRIBUTE_BITS,
+} from './batch-layout.js'
+import { readInt16, readInt32, readInt64, writeInt32, writeInt64 } from './big-endian.js'
+import { crc32c } from './crc32c.js'
+import { EncodedRecordCursor } from './encoded-record-cursor.js'
+import type { CompressionType, RecordBatch, RecordCursor } from './record-batch.js'
+
+export { BATCH_HEADER_BYTES } from './batch-layout.js'
+
+const COMPRESSION_TYPES: readonly CompressionType[] = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
+
+/**
+ * A batch that lies in buffer[start, start + sizeInBytes). Its fields are read from there when asked for, and nothing
+ * is verified: `verifyBatch` does that, and `records` checks what it walks.
+ *
+ * A checksum of 0 means "not computed yet": `bytes` computes and stores it. (A batch whose checksum is truly 0 gets the
+ * same 0 again.)
+ */
+export class EncodedBatch implements RecordBatch {
+  readonly buffer: Uint8Array
+  readonly start: number
+  readonly sizeInBytes: number
+
+  constructor(buffer: Uint8Array, start: number, sizeInBytes: number) {
+    if (sizeInBytes < BATCH_HEADER_BYTES || start < 0 || start + sizeInBytes > buffer.length) {
+      throw new OttlaError(
+        'OTTLA_INVALID_ARGUMENT',
+        `A batch of ${sizeInBytes} bytes cannot lie at position ${start} of ${buffer.length} bytes.`,
+      )
+    }
+    this.buffer = buffer
+    this.start = start
+    this.sizeInBytes = sizeInBytes
+  }
+
+  get baseOffset(): number {
+    return readInt64(this.buffer, this.start)
+  }
+
+  get lastOffset(): number {
+    return this.baseOffset + readInt32(this.buffer, this.start + LAST_OFFSET_DELTA_AT)
+  }
+
+  get recordCount(): number {
+    return readInt32(this.buffer, this.start + RECORD_COUNT_AT)
+  }
+
+  get baseTimestamp(): number {
+    return readInt64(this.buffer, this.start + BASE_TIMESTAMP_AT)
+  }
+
+  get maxTimestamp(): number {
+    return readInt64(this.buffer, this.start + MAX_TIMESTAMP_AT)
+  }
+
+  get partitionLeaderEpoch(): number {
+    return readInt32(this.buffer, this.start + PARTITION_LEADER_EPOCH_AT)
+  }
+
+  get producerId(): number {
+    return readInt64(this.buffer, this.start + PRODUCER_ID_AT)
+  }
+
+  get producerEpoch(): number {
+    return readInt16(this.buffer, this.start + PRODUCER_EPOCH_AT)
+  }
+
+  get baseSequence(): number {
+    return readInt32(this.buffer, this.start + BASE_SEQUENCE_AT)
+  }
+
+  get isTransactional(): boolean {
+    return (this.#attributes & TRANSACTIONAL_BIT) !== 0
+  }
+
+  get isControl(): boolean {
+    return (this.#attributes & CONTROL_BIT) !== 0
+  }
+
+  /** Throws OTTLA_UNSUPPORTED_COMPRESSION for a number that Kafka has given to no codec. */
+  get compression(): CompressionType {
+    const codec = this.#attributes & COMPRESSION_BITS
+    const compression = COMPRESSION_TYPES[codec]
+    if (compression === undefined) {
+      throw new OttlaError(
+        'OTTLA_UNSUPPORTED_COMPRESSION',
+        `The batch at position ${this.start} is compressed with codec ${codec}, which is not known. Choose one of ${COMPRESSION_TYPES.join(', ')}.`,
+      )
+    }
+    return compression
+  }
+
+  get isLogAppendTime(): boolean {
+    return (this.#attributes & LOG_APPEND_TIME_BIT) !== 0
+  }
+
+  assignOffsets(baseOffset: number, partitionLeaderEpoch: number): void {
+    writeInt64(this.buffer, this.start, baseOffset)
+    writeInt32(this.buffer, this.start + PARTITION_LEADER_EPOCH_AT, partitionLeaderEpoch)
+  }
+
+  bytes(): Uint8Array {
+    const { buffer, start, sizeInBytes } = this
+    if (readInt32(buffer, start + CRC_AT) === 0) {
+      writeInt32(buffer, start + CRC_AT, crc32c(buffer, start + ATTRIBUTES_AT, start + sizeInBytes))
+    }
+    return new Uint8Array(buffer.buffer, buffer.byteOffset + start, sizeInBytes)
+  }
+
+  copyTo(target: Uint8Array, position: number): void {
+    const { buffer, start, sizeInBytes } = this
+    target.set(new Uint8Array(buffer.buffer, buffer.byteOffset + start, sizeInBytes), position)
+  }
+
+  records(): RecordCursor {
+    if (this.compression !== 'none') {
+      throw new OttlaError(
+        'OTTLA_UNSUPPORTED_COMPRESSION',
+        `The batch at position ${this.start} is compressed (${this.compression}), and compressed batches are not read yet. Send without compression.`,
+      )
+    }
+    return new EncodedRecordCursor(this, this.buffer, this.start + BATCH_HEADER_BYTES, this.start + this.sizeInBytes)
+  }
+
+  get #attributes(): number {
+    return readInt16(this.buffer, this.start + ATTRIBUTES_AT)
+  }
+}
+
+/** Bytes up to and with the batchLength field, which does not count them. */
+const LENGTH_OVERHEAD = 12
+
+/**
+ * The size of the whole batch that starts at `position`, or undefined where buffer[position, end) does not hold all of
+ * it. Throws OTTLA_CORRUPTION where the length field cannot be that of a batch.
+ */
+export function peekBatchSize(buffer: Uint8Array, position: number, end: number): number | undefined {
+  if (end - position < LENGTH_OVERHEAD) return undefined
+  const size = readInt32(buffer, position + BATCH_LENGTH_AT) + LENGTH_OVERHEAD
+  if (size < BATCH_HEADER_BYTES) throw damaged(position, `its length field makes it ${size} bytes, less than a header`)
+  return size <= end - position ? size : undefined
+}
+
+/**
+ * Finds the batches in buffer[start, end), which must hold them whole: a produce request, the content of a file. With
+ * `verify` each is verified as by `verifyBatch`; without, only that their lengths add up. The positions in the errors
+ * are those in `buffer`.
+ */
+export function decodeBatches(
+  buffer: Uint8Array,
+  start: number,
+  end: number,
+  options?: { verify?: boolean },
+): EncodedBatch[] {
+  const verify = options?.verify === true
+  const batches: EncodedBatch[] = []
+  for (let position = start; position < end; ) {
+    if (verify) refuseOldMessages(buffer, position, end)
+    const size = peekBatchSize(buffer, position, end)
+    if (size === undefined) throw damaged(position, `only ${end - position} bytes of it are there`)
+    const batch = new EncodedBatch(buffer, position, size)
+    if (verify) verifyBatch(batch)
+    batches.push(batch)
+    position += size
+  }
+  return batches
+}
+
+/**
+ * Checks all that can be checked without walking the records: OTTLA_UNSUPPORTED_FORMAT for another magic or unknown
+ * attribute bits, OTTLA_UNSUPPORTED_COMPRESSION for an unknown codec, OTTLA_CORRUPTION for the rest: length, checksum,
+ * numbers beyond 2^53, and counts that contradict each other. Gaps between records are legal, since compaction makes
+ * them; a log that takes a batch from a producer must check that it has none.
+ */
+export function verifyBatch(batch: EncodedBatch): void {
+  const { buffer, start, sizeInBytes } = batch
+  const magic = buffer[start + MAGIC_AT]
+  if (magic !== MAGIC) throw unsupported(start, `has magic ${magic}`)
+  const size = readInt32(buffer, start + BATCH_LENGTH_AT) + LENGTH_OVERHEAD
+  if (size !== sizeInBytes) throw damaged(start, `its length field makes it ${size} bytes, not ${sizeInBytes}`)
+  const stored = readInt32(buffer, start + CRC_AT) >>> 0
+  const computed = crc32c(buffer, start + ATTRIBUTES_AT, start + sizeInBytes)
+  if (stored !== computed) {
+    throw damaged(start, `its checksum is ${stored.toString(16)}, that of its bytes ${computed.toString(16)}`)
+  }
+  const unknownBits = readInt16(buffer, start + ATTRIBUTES_AT) & UNKNOWN_ATTRIBUTE_BITS
+  if (unknownBits !== 0) throw unsupported(start, `has the unknown attribute bits 0x${unknownBits.toString(16)}`)
+  const { baseOffset, lastOffset, recordCount } = batch
+  if (baseOffset < 0 || !Number.isSafeInteger(lastOffset))
+    throw damaged(start, 'its offsets are negative or beyond 2^53')
+  if (!Number.isSafeInteger(batch.baseTimestamp) || !Number.isSafeInteger(batch.maxTimestamp)) {
+    throw damaged(start, 'its timestamps are beyond 2^53')
+  }
+  if (!Number.isSafeInteger(batch.producerId)) throw damaged(start, 'its producer id is beyond 2^53')
+  if (lastOffset < baseOffset || recordCount < 0 || recordCount > lastOffset - baseOffset + 1) {
+    throw damaged(start, `it counts ${recordCount} records from offset ${baseOffset} to ${lastOffset}`)
+  }
+  if (batch.compression === 'none' && recordCount * MIN_RECORD_BYTES > sizeInBytes - BATCH_HEADER_BYTES) {
+    throw damaged(start, `it counts ${recordCount} records in ${sizeInBytes - BATCH_HEADER_BYTES} bytes`)
+  }
+}
+
+/** Formats v0 and v1 keep their magic at the same place, and a message of theirs may be shorter than our header. */
+function refuseOldMessages(buffer: Uint8Array, position: number, end: number): void {
+  if (end - position <= MAGIC_AT) return
+  const magic = buffer[position + MAGIC_AT]
+  const isOld = magic === 0 || magic === 1
+  // Zeros, as a cut file may hold them, are no message of any format.
+  if (isOld && readInt32(buffer, position + BATCH_LENGTH_AT) >= LEAST_OLD_MESSAGE_BYTES) {
+    throw unsupported(position, `has magic ${magic}`)
+  }
+}
+
+function damaged(position: number, what: string): OttlaError {
+  return new OttlaError(
+    'OTTLA_CORRUPTION',
+    `The record batch at position ${position} is damaged: ${what}. Send it again, or repair the log.`,
+  )
+}
+
+function unsupported(position: number, what: string): OttlaError {
+  return new OttlaError(
+    'OTTLA_UNSUPPORTED_FORMAT',
+    `The record batch at position ${position} ${what}. Only format v2 (magic 2) is read: use a client or a release that writes it.`,
+  )
+}
