@@ -1,0 +1,125 @@
+import type { RecordBatch } from '../record/record-batch.js'
+import type { Clock } from '../time/clock.js'
+
+/** One partition of one topic. */
+export interface TopicPartition {
+  topic: string
+  partition: number
+}
+
+/**
+ * Where logs are kept: the contract for storages. A storage keeps closed record batches in the order in which they
+ * were appended; it never looks at a single record, assigns no offset and decides nothing: the log above it says when
+ * to roll, what to drop and when to sync. `storageSuite` of 'ottla/testing' checks an implementation against this page.
+ *
+ * A storage is opened by one broker at a time. Calls on one `PartitionStorage` that change it do not overlap: the log
+ * is its only writer and waits for each. `read` and `findOffset` may run beside them.
+ */
+export interface Storage {
+  /**
+   * What an acknowledgement waits for: 'append' when `append` has done all that this storage promises, 'sync' when
+   * the log must call `sync` first. Kafka's high watermark follows from it.
+   */
+  readonly acknowledgeAfter: 'append' | 'sync'
+  /** The segment size for topics that do not set one, in bytes. Without it Kafka's 1 GiB. */
+  readonly segmentBytes?: number | undefined
+  /** True where nothing outlives the process: a broker may then skip what only a restart would need. */
+  readonly volatile?: boolean | undefined
+  /** Takes hold of the place, refusing it with OTTLA_LOCKED while another broker has it, and lists what is there. */
+  open(context: StorageContext): Promise<void>
+  /** The partitions that exist, in no particular order. */
+  partitions(): Promise<TopicPartition[]>
+  /** Opens one partition, making it if it does not exist. */
+  openPartition(at: TopicPartition, options?: PartitionOptions): Promise<PartitionStorage>
+  /** Removes a partition and all it holds. Not an error if there is none. */
+  deletePartition(at: TopicPartition): Promise<void>
+  /** Releases the place, after its partitions were closed. May be called more than once. */
+  close(): Promise<void>
+}
+
+export interface StorageContext {
+  readonly clock: Clock
+  /** Told of each repair that opening made, such as a torn tail that was cut. */
+  readonly onRecovery: (report: RecoveryReport) => void
+}
+
+export interface PartitionOptions {
+  /** Kafka's topic id: 22 characters, base64url. Kept beside the log where the storage has a place for it. */
+  topicId?: string
+  /** Exempt from limits such as a memory storage's `maxBytes`. */
+  internal?: boolean
+  /** Bytes between two entries of the offset index. Kafka: index.interval.bytes, 4096. */
+  indexIntervalBytes?: number
+}
+
+/** What opening a partition had to repair. */
+export interface RecoveryReport extends TopicPartition {
+  /** The file that was repaired. */
+  file: string
+  /** Where in the file the damage began, in bytes. */
+  position: number
+  /** How many bytes were cut off. */
+  removedBytes: number
+  /** The log end offset after the repair. */
+  logEndOffset: number
+  reason: string
+}
+
+/** A run of batches that is kept, dropped and replaced as one. */
+export interface Segment {
+  /** The offset it was rolled at: Kafka's file name. */
+  readonly baseOffset: number
+  /** One past the last offset in it; equal to `baseOffset` while it is empty. */
+  readonly endOffset: number
+  readonly sizeInBytes: number
+  /** The largest timestamp in it, -1 while it is empty. */
+  readonly maxTimestamp: number
+  /** The timestamp of its first batch (that batch's largest), -1 while it is empty. Kafka rolls by age from here. */
+  readonly firstTimestamp: number
+}
+
+/** The stored log of one partition. A method that has nothing to wait for may return without a promise. */
+export interface PartitionStorage {
+  /** Oldest first, never empty. The last one is the active segment, the only one that grows. */
+  readonly segments: readonly Segment[]
+  /** Every offset below this one survives a power cut. Moved by `sync`. */
+  readonly durableEndOffset: number
+  /**
+   * Adds closed batches, whole and in this order, to the active segment. Their offsets are set, and follow on what
+   * is there (a gap is allowed, a step back is not). Once it returns or resolves they can be read, and the memory of
+   * `batches` belongs to the caller again. When it throws nothing was added, and a later append may succeed.
+   */
+  append(batches: readonly RecordBatch[]): void | Promise<void>
+  /** Makes all that was appended before the call durable, then moves `durableEndOffset`. Does nothing where nothing can be lost. */
+  sync(): void | Promise<void>
+  /**
+   * Batches from the one that holds `offset` (or the first after it) on, up to `maxBytes` in all, but at least one
+   * if there is any. Stops before `endOffset`. The bytes handed out are never written again.
+   */
+  read(offset: number, maxBytes: number, endOffset: number): readonly RecordBatch[] | Promise<readonly RecordBatch[]>
+  /** The base offset of the first batch whose largest timestamp is at or after `timestamp`, or undefined. */
+  findOffset(timestamp: number): number | undefined | Promise<number | undefined>
+  /** Seals the active segment and begins a new one at `baseOffset`, which is at or after the end. Does nothing to an empty one at that base. */
+  roll(baseOffset: number): void | Promise<void>
+  /** Removes the oldest segments, as many as are named by `count`; never the active one. Reads under way finish or fail, they do not return other data. */
+  drop(count: number): void | Promise<void>
+  /** Removes every batch that holds `offset` or a later one. The end is then at most `offset`. */
+  truncate(offset: number): void | Promise<void>
+  /** Puts `batches` in the place of `count` sealed segments from index `first` on, as one segment with the first one's base: all or nothing, even through a crash. */
+  replace(
+    first: number,
+    count: number,
+    batches: Iterable<RecordBatch> | AsyncIterable<RecordBatch>,
+  ): void | Promise<void>
+  /** Keeps the producers' state as of `offset`: Kafka's NNN.snapshot. A cache: a storage without a place for it forgets it. */
+  saveSnapshot(offset: number, bytes: Uint8Array): void | Promise<void>
+  /** The newest kept state at or below `offset`, if there is one. */
+  loadSnapshot(offset: number): Snapshot | undefined | Promise<Snapshot | undefined>
+  /** Flushes what is pending and releases files. May be called more than once. */
+  close(): void | Promise<void>
+}
+
+export interface Snapshot {
+  readonly offset: number
+  readonly bytes: Uint8Array
+}
