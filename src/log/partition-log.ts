@@ -1,0 +1,420 @@
+import { OttlaError } from '../errors.js'
+import type { RecordBatch } from '../record/record-batch.js'
+import type { PartitionStorage, TopicPartition } from '../storage/storage.js'
+import type { Clock } from '../time/clock.js'
+import { ProducerState } from './producer-state.js'
+import { segmentsToDrop, shouldRoll } from './retention.js'
+
+/** What a log obeys; the engine hands over a new object when a config of the topic changes. */
+export interface LogSettings {
+  readonly segmentBytes: number
+  readonly segmentMs: number
+  readonly retentionMs: number
+  readonly retentionBytes: number
+  /** The largest batch that is taken, in bytes. Kafka: max.message.bytes. */
+  readonly maxMessageBytes: number
+}
+
+export interface PartitionLogOptions {
+  readonly at: TopicPartition
+  readonly storage: PartitionStorage
+  readonly acknowledgeAfter: 'append' | 'sync'
+  readonly settings: LogSettings
+  readonly clock: Clock
+  /** The log start offset that was set by a deletion of records; the first segment may begin below it. */
+  readonly logStartOffset?: number
+}
+
+export interface AppendResult {
+  readonly baseOffset: number
+  readonly logStartOffset: number
+}
+
+export interface TimestampOffset {
+  readonly offset: number
+  readonly timestamp: number
+}
+
+interface PendingAppend {
+  readonly batch: RecordBatch
+  /** Set when it was appended at once, so that no promise of its own is needed. */
+  result: AppendResult | undefined
+  resolve: ((result: AppendResult) => void) | undefined
+  reject: ((error: unknown) => void) | undefined
+  error: unknown
+}
+
+/** What goes to the storage in one call. */
+interface Write {
+  readonly entries: readonly PendingAppend[]
+  readonly endOffset: number
+  /** Where a new segment begins before it, if one does. */
+  readonly rollAt: number | undefined
+}
+
+/** How much of the log is read at a time to rebuild the state of its producers. */
+const REPLAY_BYTES = 1 << 20
+
+/**
+ * The log of one partition and the only writer of its storage. It assigns offsets, keeps the three ends, and tells
+ * whoever waits that the high watermark rose:
+ *
+ *     log start offset        high watermark      log end offset
+ *            |  what fetch, lag and idle see |  written, not yet durable |
+ *
+ * One write is under way at a time; whatever gathers meanwhile is the next write, and one sync acknowledges it all.
+ */
+export class PartitionLog {
+  readonly at: TopicPartition
+  settings: LogSettings
+  readonly #storage: PartitionStorage
+  readonly #acknowledgeAfter: 'append' | 'sync'
+  readonly #clock: Clock
+  readonly #producers = new ProducerState()
+  readonly #onAdvance = new Set<() => void>()
+  #logStartOffset: number
+  #logEndOffset: number
+  #highWatermark: number
+  #pending: PendingAppend[] = []
+  /** Changes of the segments that wait for the write under way. */
+  readonly #changes: (() => Promise<void>)[] = []
+  /** The offset at which the producers' state was last kept. */
+  #savedAt = -1
+  #busy = false
+  #drained: Promise<void> = Promise.resolve()
+  #status: 'open' | 'failed' | 'closed' = 'open'
+  #failure: unknown
+
+  private constructor(options: PartitionLogOptions) {
+    const segments = options.storage.segments
+    const first = segments[0]?.baseOffset ?? 0
+    this.at = options.at
+    this.settings = options.settings
+    this.#storage = options.storage
+    this.#acknowledgeAfter = options.acknowledgeAfter
+    this.#clock = options.clock
+    this.#logEndOffset = segments.at(-1)?.endOffset ?? 0
+    this.#logStartOffset = Math.min(Math.max(first, options.logStartOffset ?? 0), this.#logEndOffset)
+    this.#highWatermark = this.#logEndOffset
+  }
+
+  static async open(options: PartitionLogOptions): Promise<PartitionLog> {
+    const log = new PartitionLog(options)
+    await log.#restoreProducers()
+    return log
+  }
+
+  get logStartOffset(): number {
+    return this.#logStartOffset
+  }
+
+  /** The end of the log at the chosen durability: the only end that readers know. */
+  get highWatermark(): number {
+    return this.#highWatermark
+  }
+
+  get isClosed(): boolean {
+    return this.#status === 'closed'
+  }
+
+  get sizeInBytes(): number {
+    return this.#storage.segments.reduce((sum, segment) => sum + segment.sizeInBytes, 0)
+  }
+
+  /**
+   * Gives the batch the next offsets and resolves once it is as durable as the storage was asked to be. Rejects with
+   * OTTLA_MESSAGE_TOO_LARGE, OTTLA_OUT_OF_ORDER_SEQUENCE, OTTLA_INVALID_PRODUCER_EPOCH, OTTLA_STORAGE_FULL,
+   * OTTLA_STORAGE_FAILED or OTTLA_CLOSED; nothing was appended then.
+   */
+  append(batch: RecordBatch): Promise<AppendResult> {
+    if (this.#status !== 'open') return Promise.reject(this.#refusal())
+    if (batch.sizeInBytes > this.settings.maxMessageBytes) return Promise.reject(this.#tooLarge(batch))
+    const entry: PendingAppend = { batch, result: undefined, resolve: undefined, reject: undefined, error: undefined }
+    this.#pending.push(entry)
+    this.#start()
+    // A storage that has nothing to wait for has appended it by now.
+    if (entry.result !== undefined) return Promise.resolve(entry.result)
+    if (entry.error !== undefined) return Promise.reject(entry.error)
+    return new Promise((resolve, reject) => {
+      entry.resolve = resolve
+      entry.reject = reject
+    })
+  }
+
+  /**
+   * Batches from `offset` on, below the high watermark, `maxBytes` in all but at least one if there is any. Throws
+   * OTTLA_OFFSET_OUT_OF_RANGE, naming the valid range, when the offset is outside the log.
+   */
+  read(offset: number, maxBytes: number): readonly RecordBatch[] | Promise<readonly RecordBatch[]> {
+    if (this.#status === 'closed') throw this.#refusal()
+    if (offset < this.#logStartOffset || offset > this.#highWatermark) throw this.#outOfRange(offset)
+    if (offset === this.#highWatermark) return []
+    return this.#storage.read(offset, maxBytes, this.#highWatermark)
+  }
+
+  /** Calls back each time the high watermark rises, records are deleted or the log closes, until told to stop. */
+  onAdvance(listener: () => void): void {
+    this.#onAdvance.add(listener)
+  }
+
+  offAdvance(listener: () => void): void {
+    this.#onAdvance.delete(listener)
+  }
+
+  /** The first record at or after `timestamp`, or undefined. */
+  async offsetForTimestamp(timestamp: number): Promise<TimestampOffset | undefined> {
+    const base = await this.#storage.findOffset(timestamp)
+    if (base === undefined) return undefined
+    let from = Math.max(base, this.#logStartOffset)
+    // The batch that is found may hold its late record below the log start, so the search may run into later ones.
+    while (from < this.#highWatermark) {
+      const batches = await this.#storage.read(from, 1, this.#highWatermark)
+      const batch = batches[0]
+      if (batch === undefined) return undefined
+      if (batch.maxTimestamp >= timestamp && !batch.isControl) {
+        const records = batch.records()
+        while (records.next()) {
+          if (records.timestamp >= timestamp && records.offset >= this.#logStartOffset) {
+            return { offset: records.offset, timestamp: records.timestamp }
+          }
+        }
+      }
+      from = batch.lastOffset + 1
+    }
+    return undefined
+  }
+
+  /** The record with the largest timestamp (the first of equals), or undefined in an empty log. Kafka: ListOffsets -3. */
+  async offsetOfMaxTimestamp(): Promise<TimestampOffset | undefined> {
+    const largest = this.#storage.segments.reduce((max, segment) => Math.max(max, segment.maxTimestamp), -1)
+    return largest < 0 ? undefined : this.offsetForTimestamp(largest)
+  }
+
+  /** Moves the log start up to `offset` (at most the high watermark) and drops the segments that lie below it. */
+  deleteRecords(offset: number): Promise<number> {
+    return this.#exclusively(async () => {
+      this.checkDeletable(offset)
+      this.#logStartOffset = Math.max(this.#logStartOffset, offset)
+      await this.#dropSegments()
+      return this.#logStartOffset
+    })
+  }
+
+  /** Throws OTTLA_OFFSET_OUT_OF_RANGE for an offset up to which records cannot be deleted. */
+  checkDeletable(offset: number): void {
+    if (offset > this.#highWatermark || offset < 0) throw this.#outOfRange(offset)
+  }
+
+  /** Drops the oldest segments that retention by age or size no longer keeps; the active one always stays. Returns how many went. */
+  applyRetention(): Promise<number> {
+    return this.#exclusively(() => this.#dropSegments())
+  }
+
+  /** Writes what is pending, then lets go of the storage. */
+  async close(): Promise<void> {
+    if (this.#status === 'closed') return
+    while (this.#busy) await this.#drained
+    if (this.#status === 'open') await this.#saveProducers(this.#logEndOffset)
+    this.#status = 'closed'
+    await this.#storage.close()
+    this.#announce()
+  }
+
+  #start(): void {
+    if (this.#busy) return
+    this.#busy = true
+    this.#drained = this.#drain()
+  }
+
+  /** Works off the queues, one write at a time. Runs to its end at once where the storage never makes it wait. */
+  async #drain(): Promise<void> {
+    for (;;) {
+      const change = this.#changes.shift()
+      if (change !== undefined) {
+        await change()
+        continue
+      }
+      if (this.#pending.length === 0) break
+      const write = this.#nextWrite()
+      if (write.entries.length === 0) continue
+      try {
+        if (write.rollAt !== undefined) await this.#roll(write.rollAt)
+        const appended = this.#storage.append(write.entries.map((entry) => entry.batch))
+        if (appended !== undefined) await appended
+        if (this.#acknowledgeAfter === 'sync') await this.#sync()
+        this.#acknowledge(write)
+      } catch (error) {
+        for (const entry of write.entries) settle(entry, undefined, error)
+      }
+    }
+    this.#busy = false
+  }
+
+  /** Takes from the queue what goes to the storage in one call: as much as fits one segment and needs no earlier outcome. */
+  #nextWrite(): Write {
+    const entries: PendingAppend[] = []
+    const producerIds = new Set<number>()
+    let endOffset = this.#logEndOffset
+    let rollAt: number | undefined
+    let taken = 0
+    for (const entry of this.#pending) {
+      const { batch } = entry
+      if (batch.producerId >= 0) {
+        // The producer's state moves only when its batch is in the log, so its next one waits for that.
+        if (producerIds.has(batch.producerId)) break
+        if (!this.#isNew(entry)) {
+          taken++
+          continue
+        }
+      }
+      batch.assignOffsets(endOffset, 0)
+      if (this.#mustRoll(batch)) {
+        if (entries.length > 0) break
+        rollAt = endOffset
+      }
+      taken++
+      entries.push(entry)
+      producerIds.add(batch.producerId)
+      endOffset = batch.lastOffset + 1
+      if (rollAt !== undefined) break
+    }
+    this.#pending = taken === this.#pending.length ? [] : this.#pending.slice(taken)
+    return { entries, endOffset, rollAt }
+  }
+
+  /** Settles the entry of an idempotent producer at once if it is a repetition or out of order. */
+  #isNew(entry: PendingAppend): boolean {
+    try {
+      const duplicate = this.#producers.check(entry.batch)?.duplicateOf
+      if (duplicate === undefined) return true
+      settle(entry, { baseOffset: duplicate.baseOffset, logStartOffset: this.#logStartOffset }, undefined)
+    } catch (error) {
+      settle(entry, undefined, error)
+    }
+    return false
+  }
+
+  async #sync(): Promise<void> {
+    try {
+      await this.#storage.sync()
+    } catch (error) {
+      // Written but not durable: whatever follows would stand on it, so the log takes nothing more.
+      this.#status = 'failed'
+      this.#failure = error
+      for (const entry of this.#pending.splice(0)) settle(entry, undefined, this.#refusal())
+      throw error
+    }
+  }
+
+  async #roll(baseOffset: number): Promise<void> {
+    await this.#storage.roll(baseOffset)
+    await this.#saveProducers(baseOffset)
+  }
+
+  #mustRoll(batch: RecordBatch): boolean {
+    const active = this.#storage.segments.at(-1)
+    return active !== undefined && shouldRoll(active, batch, this.settings)
+  }
+
+  #acknowledge(write: Write): void {
+    this.#logEndOffset = write.endOffset
+    this.#highWatermark = write.endOffset
+    // A storage that may lose its oldest segments by itself moves the log start with them.
+    this.#logStartOffset = Math.max(this.#logStartOffset, this.#storage.segments[0]?.baseOffset ?? 0)
+    for (const entry of write.entries) {
+      if (entry.batch.producerId >= 0) this.#producers.update(entry.batch)
+      settle(entry, { baseOffset: entry.batch.baseOffset, logStartOffset: this.#logStartOffset }, undefined)
+    }
+    this.#announce()
+  }
+
+  #announce(): void {
+    for (const listener of this.#onAdvance) listener()
+  }
+
+  async #dropSegments(): Promise<number> {
+    const count = segmentsToDrop(this.#storage.segments, this.settings, this.#clock.now(), this.#logStartOffset)
+    if (count === 0) return 0
+    await this.#storage.drop(count)
+    this.#logStartOffset = Math.max(this.#logStartOffset, this.#storage.segments[0]?.baseOffset ?? 0)
+    this.#announce()
+    return count
+  }
+
+  /** Runs a change of the segments between two writes. */
+  #exclusively<T>(change: () => Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#changes.push(async () => {
+        if (this.#status !== 'open') return reject(this.#refusal())
+        await change().then(resolve, reject)
+      })
+      this.#start()
+    })
+  }
+
+  /** Idempotent producers go on where they stood: from the kept state, and the batches after it. */
+  async #restoreProducers(): Promise<void> {
+    const snapshot = await this.#storage.loadSnapshot(this.#logEndOffset)
+    if (snapshot !== undefined && this.#restore(snapshot.bytes)) this.#savedAt = snapshot.offset
+    let from = Math.max(this.#storage.segments[0]?.baseOffset ?? 0, this.#savedAt)
+    while (from < this.#logEndOffset) {
+      const batches = await this.#storage.read(from, REPLAY_BYTES, this.#logEndOffset)
+      for (const batch of batches) if (batch.producerId >= 0) this.#producers.update(batch)
+      from = (batches.at(-1)?.lastOffset ?? this.#logEndOffset) + 1
+    }
+  }
+
+  /** False for a damaged snapshot: it is a cache, and the log says it all again. */
+  #restore(snapshot: Uint8Array): boolean {
+    try {
+      this.#producers.restore(snapshot)
+      return true
+    } catch (error) {
+      if (OttlaError.is(error) && error.code === 'OTTLA_CORRUPTION') return false
+      throw error
+    }
+  }
+
+  /** Kept even when there are none: it spares the next open a walk through the log in search of them. */
+  async #saveProducers(offset: number): Promise<void> {
+    if (offset === this.#savedAt || offset === 0) return
+    await this.#storage.saveSnapshot(offset, this.#producers.snapshot())
+    this.#savedAt = offset
+  }
+
+  #refusal(): OttlaError {
+    const name = `${this.at.topic}-${this.at.partition}`
+    if (this.#status === 'failed') {
+      return new OttlaError(
+        'OTTLA_STORAGE_FAILED',
+        `${name} takes no more writes because a sync failed: close the broker, check the disk and open it again`,
+        { cause: this.#failure },
+      )
+    }
+    return new OttlaError('OTTLA_CLOSED', `${name} is closed`)
+  }
+
+  #tooLarge(batch: RecordBatch): OttlaError {
+    return new OttlaError(
+      'OTTLA_MESSAGE_TOO_LARGE',
+      `A batch of ${batch.sizeInBytes} bytes is over maxMessageBytes (${this.settings.maxMessageBytes}) of ${this.at.topic}: send less at once or raise it with alterTopic`,
+    )
+  }
+
+  #outOfRange(offset: number): OttlaError {
+    return new OttlaError(
+      'OTTLA_OFFSET_OUT_OF_RANGE',
+      `Offset ${offset} is outside ${this.at.topic}-${this.at.partition}, which holds ${this.#logStartOffset} to ${this.#highWatermark}`,
+    )
+  }
+}
+
+function settle(entry: PendingAppend, result: AppendResult | undefined, error: unknown): void {
+  if (result === undefined) {
+    entry.error = error
+    entry.reject?.(error)
+    return
+  }
+  entry.result = result
+  entry.resolve?.(result)
+}

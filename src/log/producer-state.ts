@@ -1,0 +1,225 @@
+import { OttlaError } from '../errors.js'
+import { crc32c } from '../record/crc32c.js'
+import type { RecordBatch } from '../record/record-batch.js'
+
+/** Kafka keeps as many as a producer may have in flight: an older one cannot come again. */
+const REMEMBERED_BATCHES = 5
+const LAST_SEQUENCE = 2 ** 31 - 1
+const NO_SEQUENCE = -1
+const NO_EPOCH = -1
+
+/**
+ * What one partition knows of its idempotent producers, as Kafka's ProducerStateManager has it: the epoch of each and
+ * the sequences of its last five batches. A batch that comes twice is found here, one that leaves a gap is refused.
+ * `check` knows only what `update` took: a producer's next batch is checked when the one before is in the log.
+ */
+export class ProducerState {
+  readonly #producers = new Map<number, ProducerEntry>()
+
+  /** How many producers are known. */
+  get size(): number {
+    return this.#producers.size
+  }
+
+  /**
+   * Where the same batch already is, or undefined when it can be appended. Throws OTTLA_INVALID_PRODUCER_EPOCH when a
+   * newer epoch has fenced the producer, and OTTLA_OUT_OF_ORDER_SEQUENCE when batches are missing before this one.
+   */
+  check(batch: RecordBatch): { duplicateOf: { baseOffset: number; timestamp: number } } | undefined {
+    const { producerId, producerEpoch, baseSequence } = batch
+    if (producerId < 0) return undefined
+    if (baseSequence < 0) {
+      throw new OttlaError(
+        'OTTLA_INVALID_ARGUMENT',
+        `A batch of producer ${producerId} has the sequence ${baseSequence}; an idempotent producer counts from 0.`,
+      )
+    }
+    const entry = this.#producers.get(producerId)
+    if (entry === undefined) return undefined
+
+    if (producerEpoch === entry.epoch) {
+      const lastSequence = lastSequenceOf(batch)
+      for (const known of entry.batches) {
+        if (known.lastSequence === lastSequence && baseSequenceOf(known) === baseSequence) {
+          return { duplicateOf: { baseOffset: known.lastOffset - known.offsetDelta, timestamp: known.timestamp } }
+        }
+      }
+    }
+    if (producerEpoch < entry.epoch) {
+      throw new OttlaError(
+        'OTTLA_INVALID_PRODUCER_EPOCH',
+        `Producer ${producerId} was fenced: it wrote with epoch ${producerEpoch}, and epoch ${entry.epoch} has begun. Open a new producer.`,
+      )
+    }
+    // Any sequence begins a producer that is not known (its earlier batches may have been dropped), 0 a new epoch.
+    if (entry.epoch === NO_EPOCH) return undefined
+    const expected = producerEpoch === entry.epoch ? next(entry.batches.at(-1)?.lastSequence ?? NO_SEQUENCE) : 0
+    if (baseSequence !== expected) {
+      throw new OttlaError(
+        'OTTLA_OUT_OF_ORDER_SEQUENCE',
+        `Producer ${producerId}, epoch ${producerEpoch}, sent sequence ${baseSequence} where ${expected} is next: ` +
+          'batches before it are missing, or it is a repeat too old to be known. Open a new producer.',
+      )
+    }
+    return undefined
+  }
+
+  /** Takes a batch whose offsets are set into the state: one that passed `check`, or one that is replayed. */
+  update(batch: RecordBatch): void {
+    const { producerId, producerEpoch: epoch, baseOffset, lastOffset, maxTimestamp: timestamp } = batch
+    if (producerId < 0) return
+    const before = this.#producers.get(producerId) ?? NEW_PRODUCER
+    const batches = before.epoch === epoch ? before.batches : []
+    const after: ProducerEntry = { ...before, epoch, batches, timestamp }
+    // The end of a transaction has no sequence of its own.
+    if (batch.isControl) {
+      this.#producers.set(producerId, { ...after, transactionFirstOffset: -1 })
+      return
+    }
+    const last = { lastSequence: lastSequenceOf(batch), lastOffset, offsetDelta: lastOffset - baseOffset, timestamp }
+    const opensTransaction = batch.isTransactional && before.transactionFirstOffset < 0
+    this.#producers.set(producerId, {
+      ...after,
+      batches: [...batches.slice(1 - REMEMBERED_BATCHES), last],
+      transactionFirstOffset: opensTransaction ? baseOffset : before.transactionFirstOffset,
+    })
+  }
+
+  /** The bytes of Kafka's snapshot file, producers in the order of their ids. */
+  snapshot(): Uint8Array {
+    return encodeSnapshot(this.#producers)
+  }
+
+  /** Puts a snapshot in the place of all that is known. Throws OTTLA_CORRUPTION, and changes nothing, on other bytes. */
+  restore(bytes: Uint8Array): void {
+    const producers = decodeSnapshot(bytes)
+    this.#producers.clear()
+    for (const [producerId, entry] of producers) this.#producers.set(producerId, entry)
+  }
+}
+
+interface ProducerEntry {
+  readonly epoch: number
+  /** Oldest first. */
+  readonly batches: readonly BatchMetadata[]
+  /** Of the last batch or marker. */
+  readonly timestamp: number
+  readonly coordinatorEpoch: number
+  /** First offset of the open transaction, or -1. */
+  readonly transactionFirstOffset: number
+}
+
+interface BatchMetadata {
+  readonly lastSequence: number
+  readonly lastOffset: number
+  readonly offsetDelta: number
+  readonly timestamp: number
+}
+
+const NEW_PRODUCER: ProducerEntry = {
+  epoch: NO_EPOCH,
+  batches: [],
+  timestamp: -1,
+  coordinatorEpoch: -1,
+  transactionFirstOffset: -1,
+}
+
+function next(sequence: number): number {
+  return sequence === LAST_SEQUENCE ? 0 : sequence + 1
+}
+
+/** Sequences wrap from 2^31 - 1 to 0, within a batch as well. */
+function lastSequenceOf(batch: RecordBatch): number {
+  const sequence = batch.baseSequence + (batch.lastOffset - batch.baseOffset)
+  return sequence > LAST_SEQUENCE ? sequence - LAST_SEQUENCE - 1 : sequence
+}
+
+function baseSequenceOf(batch: BatchMetadata): number {
+  const sequence = batch.lastSequence - batch.offsetDelta
+  return sequence < 0 ? sequence + LAST_SEQUENCE + 1 : sequence
+}
+
+/*
+ * Kafka's NNN.snapshot, big-endian:
+ *
+ *   version i16 = 1 | crc u32 | count i32 | entry * count
+ *   entry = producerId i64 | epoch i16 | lastSequence i32 | lastOffset i64 | offsetDelta i32 | timestamp i64
+ *         | coordinatorEpoch i32 | currentTxnFirstOffset i64
+ *
+ * The checksum is CRC-32C of all that follows it. Of a producer's batches only the last is kept, so after a restart
+ * only that one is known when it comes again. A producer without batches has -1, -1 and 0 in its place.
+ */
+const VERSION = 1
+const CRC_POSITION = 2
+const CRC_COVERS_FROM = 6
+const HEADER_BYTES = 10
+const ENTRY_BYTES = 46
+const NO_BATCH: BatchMetadata = { lastSequence: NO_SEQUENCE, lastOffset: -1, offsetDelta: 0, timestamp: -1 }
+
+function encodeSnapshot(producers: ReadonlyMap<number, ProducerEntry>): Uint8Array {
+  const bytes = new Uint8Array(HEADER_BYTES + producers.size * ENTRY_BYTES)
+  const view = new DataView(bytes.buffer)
+  view.setInt16(0, VERSION)
+  view.setInt32(6, producers.size)
+  let position = HEADER_BYTES
+  for (const [producerId, entry] of [...producers].sort(([a], [b]) => a - b)) {
+    const last = entry.batches.at(-1) ?? NO_BATCH
+    view.setBigInt64(position, BigInt(producerId))
+    view.setInt16(position + 8, entry.epoch)
+    view.setInt32(position + 10, last.lastSequence)
+    view.setBigInt64(position + 14, BigInt(last.lastOffset))
+    view.setInt32(position + 22, last.offsetDelta)
+    view.setBigInt64(position + 26, BigInt(entry.timestamp))
+    view.setInt32(position + 34, entry.coordinatorEpoch)
+    view.setBigInt64(position + 38, BigInt(entry.transactionFirstOffset))
+    position += ENTRY_BYTES
+  }
+  view.setUint32(CRC_POSITION, crc32c(bytes, CRC_COVERS_FROM, bytes.length))
+  return bytes
+}
+
+function decodeSnapshot(bytes: Uint8Array): Map<number, ProducerEntry> {
+  if (bytes.length < HEADER_BYTES) throw corrupt(`it has ${bytes.length} bytes, fewer than its header`)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const version = view.getInt16(0)
+  if (version !== VERSION) throw corrupt(`its version is ${version}, not ${VERSION}`)
+  if (view.getUint32(CRC_POSITION) !== crc32c(bytes, CRC_COVERS_FROM, bytes.length)) {
+    throw corrupt('its checksum does not match')
+  }
+  const count = view.getInt32(6)
+  if (bytes.length !== HEADER_BYTES + count * ENTRY_BYTES) {
+    throw corrupt(`its ${bytes.length} bytes do not hold ${count} producers`)
+  }
+
+  const producers = new Map<number, ProducerEntry>()
+  for (let position = HEADER_BYTES; position < bytes.length; position += ENTRY_BYTES) {
+    const timestamp = int53(view, position + 26)
+    const last: BatchMetadata = {
+      lastSequence: view.getInt32(position + 10),
+      lastOffset: int53(view, position + 14),
+      offsetDelta: view.getInt32(position + 22),
+      timestamp,
+    }
+    producers.set(int53(view, position), {
+      epoch: view.getInt16(position + 8),
+      batches: last.lastOffset < 0 ? [] : [last],
+      timestamp,
+      coordinatorEpoch: view.getInt32(position + 34),
+      transactionFirstOffset: int53(view, position + 38),
+    })
+  }
+  return producers
+}
+
+function int53(view: DataView, position: number): number {
+  const value = Number(view.getBigInt64(position))
+  if (!Number.isSafeInteger(value)) throw corrupt(`it has a number beyond 2^53 at byte ${position}`)
+  return value
+}
+
+function corrupt(reason: string): OttlaError {
+  return new OttlaError(
+    'OTTLA_CORRUPTION',
+    `The snapshot of the producers cannot be used: ${reason}. It is a cache: read the log from its start instead.`,
+  )
+}
