@@ -1,0 +1,499 @@
+import { OttlaError } from '../errors.js'
+
+export type CleanupPolicy = 'delete' | 'compact' | 'compact,delete'
+export type MessageTimestampType = 'CreateTime' | 'LogAppendTime'
+
+/** What holds for one topic: its own configs over the broker's. */
+export interface TopicSettings {
+  /** Whether old segments are dropped, or reduced to the latest message of each key, or both. Default 'delete'. */
+  readonly cleanupPolicy: CleanupPolicy
+  /** Milliseconds; -1, the default, keeps messages whatever their age. */
+  readonly retentionMs: number
+  /** Bytes of one partition; -1, the default, keeps messages whatever the size. */
+  readonly retentionBytes: number
+  /** Bytes of one segment. Default 1 GiB, or what the storage asks for. */
+  readonly segmentBytes: number
+  /** Milliseconds between the first message of a segment and one that begins the next. Default 7 days. */
+  readonly segmentMs: number
+  /** Bytes of one record batch. Default 1048588. */
+  readonly maxMessageBytes: number
+  /** Bytes between two entries of the offset index. Default 4096. */
+  readonly indexIntervalBytes: number
+  /** Whether the producer or the broker sets the time. Default 'CreateTime'. */
+  readonly messageTimestampType: MessageTimestampType
+}
+
+/** A topic's configs as a user writes them; one that is left out follows the broker's. */
+export type TopicConfigOptions = {
+  readonly [Setting in keyof TopicSettings]?: TopicSettings[Setting] | undefined
+}
+
+interface OwnBrokerSettings {
+  readonly numPartitions: number
+  readonly retentionCheckIntervalMs: number
+  readonly groupInitialRebalanceDelayMs: number
+  readonly groupMinSessionTimeoutMs: number
+  readonly groupMaxSessionTimeoutMs: number
+  readonly offsetMetadataMaxBytes: number
+  readonly offsetsTopicNumPartitions: number
+}
+
+export interface BrokerSettings extends OwnBrokerSettings {
+  readonly topicDefaults: TopicSettings
+  /** The configs that were given, by Kafka's names. */
+  readonly given: Readonly<Record<string, string>>
+}
+
+/** Kafka's names of types, as DescribeConfigs has them. */
+export type ConfigType = 'INT' | 'LONG' | 'STRING' | 'LIST'
+export type ConfigSource = 'DYNAMIC_TOPIC_CONFIG' | 'STATIC_BROKER_CONFIG' | 'DEFAULT_CONFIG'
+
+export interface ConfigEntry {
+  readonly name: string
+  readonly value: string
+  readonly isDefault: boolean
+  readonly source: ConfigSource
+  /** The value that holds, then those that would hold without it. */
+  readonly synonyms: ConfigSynonyms
+  readonly type: ConfigType
+  readonly documentation: string
+  readonly readOnly: boolean
+  readonly isSensitive: boolean
+}
+
+export type ConfigSynonyms = readonly [ConfigSynonym, ...ConfigSynonym[]]
+
+export interface ConfigSynonym {
+  readonly name: string
+  readonly value: string
+  readonly source: ConfigSource
+}
+
+interface Config<Value extends number | string> {
+  /** Kafka's name of the broker's config: for a topic's config, of the default that topics take. */
+  readonly brokerName: string
+  readonly type: ConfigType
+  readonly defaultValue: Value
+  /** Where Kafka's own default is another. */
+  readonly kafkaDefault?: Value
+  /** Undefined when the value is not allowed. */
+  readonly parse: (value: unknown) => Value | undefined
+  readonly allowed: string
+  readonly documentation: string
+}
+
+interface TopicConfig<Value extends number | string> extends Config<Value> {
+  readonly topicName: string
+}
+
+const DAY_MS = 86_400_000
+const LARGEST_INT = 2 ** 31 - 1
+
+/** The configs of topics, by the names users write. Names, types and ranges are those of Kafka 4.2. */
+const TOPIC_CONFIGS: { readonly [Setting in keyof TopicSettings]: TopicConfig<TopicSettings[Setting]> } = {
+  cleanupPolicy: {
+    topicName: 'cleanup.policy',
+    brokerName: 'log.cleanup.policy',
+    defaultValue: 'delete',
+    type: 'LIST',
+    parse: parseCleanupPolicy,
+    allowed: "'delete', 'compact' or 'compact,delete'",
+    documentation: 'Whether old segments are dropped, or reduced to the latest message of each key, or both.',
+  },
+  retentionMs: {
+    topicName: 'retention.ms',
+    brokerName: 'log.retention.ms',
+    defaultValue: -1,
+    kafkaDefault: 7 * DAY_MS,
+    ...long(-1),
+    documentation: 'How long messages are kept at least, in milliseconds; -1 for ever.',
+  },
+  retentionBytes: {
+    topicName: 'retention.bytes',
+    brokerName: 'log.retention.bytes',
+    defaultValue: -1,
+    ...long(-1),
+    documentation: 'How large a partition grows before its oldest segments are dropped, in bytes; -1 without limit.',
+  },
+  segmentBytes: {
+    topicName: 'segment.bytes',
+    brokerName: 'log.segment.bytes',
+    defaultValue: 2 ** 30,
+    ...int(2 ** 20),
+    documentation: 'How large a segment grows before a new one begins, in bytes.',
+  },
+  segmentMs: {
+    topicName: 'segment.ms',
+    brokerName: 'log.roll.ms',
+    defaultValue: 7 * DAY_MS,
+    ...long(1),
+    documentation: 'How far the timestamps of a segment reach before a new one begins, in milliseconds.',
+  },
+  maxMessageBytes: {
+    topicName: 'max.message.bytes',
+    brokerName: 'message.max.bytes',
+    defaultValue: 1_048_588,
+    ...int(0),
+    documentation: 'How large a record batch may be, in bytes, after compression.',
+  },
+  indexIntervalBytes: {
+    topicName: 'index.interval.bytes',
+    brokerName: 'log.index.interval.bytes',
+    defaultValue: 4096,
+    ...int(0),
+    documentation: 'How far the entries of the offset index lie apart, in bytes of the log.',
+  },
+  messageTimestampType: {
+    topicName: 'message.timestamp.type',
+    brokerName: 'log.message.timestamp.type',
+    defaultValue: 'CreateTime',
+    type: 'STRING',
+    parse: parseTimestampType,
+    allowed: "'CreateTime' or 'LogAppendTime'",
+    documentation: 'Whether the producer sets the time of a message or the broker, when it appends it.',
+  },
+}
+
+/** The configs of the broker that are no topic's default. */
+const BROKER_CONFIGS: { readonly [Setting in keyof OwnBrokerSettings]: Config<OwnBrokerSettings[Setting]> } = {
+  numPartitions: {
+    brokerName: 'num.partitions',
+    defaultValue: 1,
+    ...int(1),
+    documentation: 'Partitions of a topic that is created without a number.',
+  },
+  retentionCheckIntervalMs: {
+    brokerName: 'log.retention.check.interval.ms',
+    defaultValue: 300_000,
+    ...long(1),
+    documentation: 'How often segments are looked through for those to drop, in milliseconds.',
+  },
+  groupInitialRebalanceDelayMs: {
+    brokerName: 'group.initial.rebalance.delay.ms',
+    defaultValue: 0,
+    kafkaDefault: 3000,
+    ...int(0),
+    documentation: 'How long the first rebalance of a new group waits for more members, in milliseconds.',
+  },
+  groupMinSessionTimeoutMs: {
+    brokerName: 'group.min.session.timeout.ms',
+    defaultValue: 6000,
+    ...int(0),
+    documentation: 'The shortest session time-out that a member may ask for, in milliseconds.',
+  },
+  groupMaxSessionTimeoutMs: {
+    brokerName: 'group.max.session.timeout.ms',
+    defaultValue: 1_800_000,
+    ...int(0),
+    documentation: 'The longest session time-out that a member may ask for, in milliseconds.',
+  },
+  offsetMetadataMaxBytes: {
+    brokerName: 'offset.metadata.max.bytes',
+    defaultValue: 4096,
+    ...int(0),
+    documentation: 'How large the metadata of a committed offset may be, in bytes.',
+  },
+  offsetsTopicNumPartitions: {
+    brokerName: 'offsets.topic.num.partitions',
+    defaultValue: 1,
+    kafkaDefault: 50,
+    ...int(1),
+    documentation: 'Partitions of __consumer_offsets, fixed when it is created.',
+  },
+}
+
+/** TypeScript does not know that an object of our own has no further keys. */
+const TOPIC_SETTINGS = Object.keys(TOPIC_CONFIGS) as readonly (keyof TopicSettings)[]
+
+/** Every spelling of each config: what is mistaken for another is told apart by it. */
+const SPELLINGS: readonly (readonly string[])[] = [
+  ...TOPIC_SETTINGS.map((setting) => {
+    const { topicName, brokerName } = TOPIC_CONFIGS[setting]
+    return [setting, topicName, camelCase(brokerName), brokerName]
+  }),
+  ...Object.values(BROKER_CONFIGS).map(({ brokerName }) => [camelCase(brokerName), brokerName]),
+]
+const TOPIC_NAMES: ReadonlyMap<string, Config<number | string>> = new Map(
+  Object.values(TOPIC_CONFIGS).map((config) => [config.topicName, config]),
+)
+const ALL_CONFIGS: readonly Config<number | string>[] = [
+  ...Object.values(TOPIC_CONFIGS),
+  ...Object.values(BROKER_CONFIGS),
+]
+const BROKER_CAMEL_NAMES: readonly string[] = ALL_CONFIGS.map((config) => camelCase(config.brokerName))
+const BROKER_NAMES: ReadonlyMap<string, Config<number | string>> = new Map(
+  ALL_CONFIGS.flatMap((config) => [
+    [camelCase(config.brokerName), config],
+    [config.brokerName, config],
+  ]),
+)
+
+/** Kafka's own defaults where ottla's are others, as a broker's config: what a stand-alone server begins with. */
+export const KAFKA_DEFAULTS: Readonly<Record<string, number | string>> = Object.freeze(
+  Object.fromEntries(
+    ALL_CONFIGS.flatMap((config): [string, number | string][] =>
+      config.kafkaDefault === undefined ? [] : [[config.brokerName, config.kafkaDefault]],
+    ),
+  ),
+)
+
+/**
+ * The broker's configs, by Kafka's names or the same in camelCase, over the defaults; `storage` may bring its own
+ * segment size. Throws OTTLA_INVALID_CONFIG.
+ */
+export function brokerSettings(
+  config: Readonly<Record<string, unknown>> = {},
+  storage: { readonly segmentBytes?: number | undefined } = {},
+): BrokerSettings {
+  const values = new Map<string, unknown>()
+  for (const [name, value] of Object.entries(config)) {
+    if (value === undefined) continue
+    const known = BROKER_NAMES.get(name)
+    if (known === undefined) throw unknownConfig('broker', name, BROKER_CAMEL_NAMES)
+    if (values.has(known.brokerName)) throw invalid(`The broker config '${known.brokerName}' is given twice.`)
+    values.set(known.brokerName, value)
+  }
+  const given: Record<string, string> = {}
+  const read = <Value extends number | string>(of: Config<Value>, fallback: Value): Value => {
+    if (!values.has(of.brokerName)) return fallback
+    const value = parseValue('broker', of.brokerName, of, values.get(of.brokerName))
+    given[of.brokerName] = String(value)
+    return value
+  }
+  const topicDefault = <Setting extends keyof TopicSettings>(setting: Setting): TopicSettings[Setting] =>
+    read(TOPIC_CONFIGS[setting], TOPIC_CONFIGS[setting].defaultValue)
+  const own = <Setting extends keyof OwnBrokerSettings>(setting: Setting): OwnBrokerSettings[Setting] =>
+    read(BROKER_CONFIGS[setting], BROKER_CONFIGS[setting].defaultValue)
+
+  if (storage.segmentBytes !== undefined) given[TOPIC_CONFIGS.segmentBytes.brokerName] = String(storage.segmentBytes)
+  const settings: BrokerSettings = {
+    topicDefaults: {
+      cleanupPolicy: topicDefault('cleanupPolicy'),
+      retentionMs: topicDefault('retentionMs'),
+      retentionBytes: topicDefault('retentionBytes'),
+      segmentBytes: read(TOPIC_CONFIGS.segmentBytes, storage.segmentBytes ?? TOPIC_CONFIGS.segmentBytes.defaultValue),
+      segmentMs: topicDefault('segmentMs'),
+      maxMessageBytes: topicDefault('maxMessageBytes'),
+      indexIntervalBytes: topicDefault('indexIntervalBytes'),
+      messageTimestampType: topicDefault('messageTimestampType'),
+    },
+    numPartitions: own('numPartitions'),
+    retentionCheckIntervalMs: own('retentionCheckIntervalMs'),
+    groupInitialRebalanceDelayMs: own('groupInitialRebalanceDelayMs'),
+    groupMinSessionTimeoutMs: own('groupMinSessionTimeoutMs'),
+    groupMaxSessionTimeoutMs: own('groupMaxSessionTimeoutMs'),
+    offsetMetadataMaxBytes: own('offsetMetadataMaxBytes'),
+    offsetsTopicNumPartitions: own('offsetsTopicNumPartitions'),
+    given,
+  }
+  if (settings.groupMinSessionTimeoutMs > settings.groupMaxSessionTimeoutMs) {
+    throw invalid(
+      `group.min.session.timeout.ms, ${settings.groupMinSessionTimeoutMs}, is above group.max.session.timeout.ms, ` +
+        `${settings.groupMaxSessionTimeoutMs}: no member could join.`,
+    )
+  }
+  return settings
+}
+
+/** A topic's configs by Kafka's names, as createTopics and alterConfigs carry them: checked, in one spelling. Throws OTTLA_INVALID_CONFIG. */
+export function parseTopicConfigs(
+  configs: ReadonlyMap<string, string | null> | Readonly<Record<string, string | null>>,
+): Record<string, string> {
+  const parsed: Record<string, string> = {}
+  for (const [name, value] of isMap(configs) ? configs : Object.entries(configs)) {
+    const config = TOPIC_NAMES.get(name)
+    if (config === undefined) throw unknownConfig('topic', name, [...TOPIC_NAMES.keys()])
+    parsed[name] = String(parseValue('topic', name, config, value))
+  }
+  return parsed
+}
+
+/** What holds for a topic whose own configs, by Kafka's names, are `overrides`: those of `parseTopicConfigs`. */
+export function topicSettings(overrides: Readonly<Record<string, string>>, broker: BrokerSettings): TopicSettings {
+  const read = <Setting extends keyof TopicSettings>(setting: Setting): TopicSettings[Setting] => {
+    const config = TOPIC_CONFIGS[setting]
+    const value = overrides[config.topicName]
+    return value === undefined
+      ? broker.topicDefaults[setting]
+      : parseValue<TopicSettings[Setting]>('topic', config.topicName, config, value)
+  }
+  return {
+    cleanupPolicy: read('cleanupPolicy'),
+    retentionMs: read('retentionMs'),
+    retentionBytes: read('retentionBytes'),
+    segmentBytes: read('segmentBytes'),
+    segmentMs: read('segmentMs'),
+    maxMessageBytes: read('maxMessageBytes'),
+    indexIntervalBytes: read('indexIntervalBytes'),
+    messageTimestampType: read('messageTimestampType'),
+  }
+}
+
+/** A user's options as Kafka's names and strings. Throws OTTLA_INVALID_CONFIG. */
+export function topicConfigEntries(options: TopicConfigOptions): Record<string, string> {
+  const entries: Record<string, string> = {}
+  for (const [name, value] of Object.entries(options)) {
+    const setting = TOPIC_SETTINGS.find((known) => known === name)
+    if (setting === undefined) throw unknownConfig('topic', name, TOPIC_SETTINGS)
+    if (value === undefined) continue
+    const config = TOPIC_CONFIGS[setting]
+    entries[config.topicName] = String(parseValue<number | string>('topic', name, config, value))
+  }
+  return entries
+}
+
+export function describeTopicConfigs(
+  overrides: Readonly<Record<string, string>>,
+  broker: BrokerSettings,
+): ConfigEntry[] {
+  return TOPIC_SETTINGS.map((setting) => {
+    const config = TOPIC_CONFIGS[setting]
+    const { topicName: name } = config
+    const value = overrides[name]
+    const inherited = brokerSynonyms(config, broker)
+    const synonyms: ConfigSynonyms =
+      value === undefined ? inherited : [{ name, value, source: 'DYNAMIC_TOPIC_CONFIG' }, ...inherited]
+    return describe(name, config, synonyms, false)
+  })
+}
+
+/** The broker's own configs and the topics' defaults. All are read only: they are given when the broker opens. */
+export function describeBrokerConfigs(broker: BrokerSettings): ConfigEntry[] {
+  return ALL_CONFIGS.map((config) => describe(config.brokerName, config, brokerSynonyms(config, broker), true))
+}
+
+function brokerSynonyms(config: Config<number | string>, broker: BrokerSettings): ConfigSynonyms {
+  const { brokerName: name } = config
+  const byDefault: ConfigSynonym = { name, value: String(config.defaultValue), source: 'DEFAULT_CONFIG' }
+  const value = broker.given[name]
+  return value === undefined ? [byDefault] : [{ name, value, source: 'STATIC_BROKER_CONFIG' }, byDefault]
+}
+
+function describe(
+  name: string,
+  { type, documentation }: Config<number | string>,
+  synonyms: ConfigSynonyms,
+  readOnly: boolean,
+): ConfigEntry {
+  const { value, source } = synonyms[0]
+  return {
+    name,
+    value,
+    isDefault: source === 'DEFAULT_CONFIG',
+    source,
+    synonyms,
+    type,
+    documentation,
+    readOnly,
+    isSensitive: false,
+  }
+}
+
+function parseValue<Value extends number | string>(
+  scope: 'topic' | 'broker',
+  name: string,
+  config: Config<Value>,
+  value: unknown,
+): Value {
+  const parsed = config.parse(value)
+  if (parsed !== undefined) return parsed
+  const shown = typeof value === 'string' ? `'${value}'` : typeof value === 'number' ? value : value && typeof value
+  throw invalid(`The ${scope} config '${name}' cannot be ${shown}: it takes ${config.allowed}.`)
+}
+
+function int(min: number): Pick<Config<number>, 'type' | 'parse' | 'allowed'> {
+  return { type: 'INT', ...integer(min, LARGEST_INT) }
+}
+
+/** Kafka's long, as far as a number reaches. */
+function long(min: number): Pick<Config<number>, 'type' | 'parse' | 'allowed'> {
+  return { type: 'LONG', ...integer(min, Number.MAX_SAFE_INTEGER) }
+}
+
+function integer(min: number, max: number): Pick<Config<number>, 'parse' | 'allowed'> {
+  return {
+    allowed: `an integer from ${min} to ${max}`,
+    parse: (value) => {
+      const number = typeof value === 'string' && /^\s*[+-]?\d+\s*$/.test(value) ? Number(value) : value
+      if (typeof number !== 'number' || !Number.isSafeInteger(number)) return undefined
+      return number >= min && number <= max ? number : undefined
+    },
+  }
+}
+
+/** A list in any order, as Kafka takes it; the empty one is not taken. */
+function parseCleanupPolicy(value: unknown): CleanupPolicy | undefined {
+  switch (typeof value === 'string' ? value.replace(/\s/g, '') : value) {
+    case 'delete':
+      return 'delete'
+    case 'compact':
+      return 'compact'
+    case 'compact,delete':
+    case 'delete,compact':
+      return 'compact,delete'
+    default:
+      return undefined
+  }
+}
+
+function parseTimestampType(value: unknown): MessageTimestampType | undefined {
+  return value === 'CreateTime' || value === 'LogAppendTime' ? value : undefined
+}
+
+function unknownConfig(scope: 'topic' | 'broker', name: string, allowed: readonly string[]): OttlaError {
+  const nearest = nearestName(name, allowed)
+  const hint = nearest === undefined ? '' : ` Did you mean '${nearest}'?`
+  return invalid(`There is no ${scope} config '${name}'.${hint} There are: ${allowed.join(', ')}.`)
+}
+
+/** The one of `allowed` that `name` may have meant, whichever of its spellings `name` is near to. */
+function nearestName(name: string, allowed: readonly string[]): string | undefined {
+  let nearest: string | undefined
+  let smallest = name.length / 2
+  for (const spellings of SPELLINGS) {
+    const candidate = spellings.find((spelling) => allowed.includes(spelling))
+    if (candidate === undefined) continue
+    for (const spelling of spellings) {
+      const distance = editDistance(lettersOf(name), lettersOf(spelling))
+      if (distance < smallest) [smallest, nearest] = [distance, candidate]
+    }
+  }
+  return nearest
+}
+
+function lettersOf(name: string): string {
+  return name
+    .toLowerCase()
+    .replace(/[^a-z]/g, '')
+    .slice(0, 100)
+}
+
+/** Levenshtein's: how many letters to add, to remove or to change. */
+function editDistance(a: string, b: string): number {
+  let above = Array.from({ length: b.length + 1 }, (_, column) => column)
+  for (const letter of a) {
+    let left = (above[0] ?? 0) + 1
+    const row = [left]
+    for (let column = 0; column < b.length; column++) {
+      const changed = (above[column] ?? 0) + (letter === b[column] ? 0 : 1)
+      left = Math.min(left + 1, (above[column + 1] ?? 0) + 1, changed)
+      row.push(left)
+    }
+    above = row
+  }
+  return above[b.length] ?? 0
+}
+
+function camelCase(name: string): string {
+  return name.replace(/\.(.)/g, (_, letter: string) => letter.toUpperCase())
+}
+
+function isMap(
+  configs: ReadonlyMap<string, string | null> | Readonly<Record<string, string | null>>,
+): configs is ReadonlyMap<string, string | null> {
+  return configs instanceof Map
+}
+
+function invalid(message: string): OttlaError {
+  return new OttlaError('OTTLA_INVALID_CONFIG', message)
+}

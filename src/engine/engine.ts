@@ -1,0 +1,190 @@
+import type { OttlaError } from '../errors.js'
+import type {
+  CommitOffsetsRequest,
+  FetchedOffset,
+  FetchOffsetsRequest,
+  GroupDescription,
+  GroupListing,
+  HeartbeatOptions,
+  HeartbeatRequest,
+  JoinGroupRequest,
+  JoinGroupResult,
+  LeaveGroupRequest,
+  LeaveGroupResult,
+  OffsetCommitResult,
+  SyncGroupRequest,
+  SyncGroupResult,
+} from '../group/group-coordinator.js'
+import type { RecordBatch } from '../record/record-batch.js'
+import type { TopicPartition } from '../storage/storage.js'
+import type { ConfigEntry } from './config.js'
+
+/**
+ * Kafka's verbs: the seam between what users hold (topics, producers, groups) and what keeps the log. The embedded
+ * engine implements it in process; the wire listener offers it to others.
+ *
+ * A verb about one thing rejects with an OttlaError, whose `kafkaCode` is the number that Kafka answers with. A verb
+ * about many answers for each, with `error` null where it went well. `engineSuite` of 'ottla/testing' checks an
+ * implementation, and Apache Kafka is the judge of the suite.
+ */
+export interface Engine {
+  /** Topics by name, or all for null. An unknown name is answered with an error of its own, and is not created. */
+  metadata(request: MetadataRequest, options?: Waiting): Promise<ClusterMetadata>
+  createTopics(request: CreateTopicsRequest): Promise<TopicOutcome[]>
+  /** Raises partition counts; they never fall. */
+  createPartitions(topics: readonly { name: string; totalCount: number }[]): Promise<TopicOutcome[]>
+  /** Deletes topics with all that is in them. One that is created under the same name later is another topic. */
+  deleteTopics(names: readonly string[]): Promise<TopicOutcome[]>
+  describeConfigs(resources: readonly ConfigResource[]): Promise<ConfigDescription[]>
+  /** Sets each named config, or takes it back to its default where the value is null. Kafka: IncrementalAlterConfigs. */
+  alterConfigs(changes: readonly ConfigChange[]): Promise<ConfigOutcome[]>
+  /** Moves the log start offset up; -1 stands for the high watermark. */
+  deleteRecords(at: readonly (TopicPartition & { beforeOffset: number })[]): Promise<DeleteRecordsOutcome[]>
+  /** A producer id that no other producer has, ever. */
+  initProducerId(): Promise<{ producerId: number; producerEpoch: number }>
+  /**
+   * Appends one closed batch and resolves once it is acknowledged. The batch gets its offsets in place, and its memory
+   * is the caller's again afterwards. Batches for one partition are appended in the order of the calls.
+   */
+  produce(request: ProduceRequest): Promise<ProduceResult>
+  /**
+   * Reads from one or more partitions; waits up to `maxWaitMs` while less than `minBytes` are there. An error in one
+   * partition is answered at once. An abort ends the wait with what there is.
+   */
+  fetch(request: FetchRequest, options?: Waiting): Promise<FetchResult[]>
+  listOffsets(at: readonly (TopicPartition & { at: OffsetSpec })[]): Promise<ListOffsetsOutcome[]>
+  joinGroup(request: JoinGroupRequest, options?: Waiting): Promise<JoinGroupResult>
+  syncGroup(request: SyncGroupRequest, options?: Waiting): Promise<SyncGroupResult>
+  /** Answers at once, or with `wait` stays pending for as long as the member has nothing to do. */
+  heartbeat(request: HeartbeatRequest, options?: HeartbeatOptions): Promise<void>
+  leaveGroup(request: LeaveGroupRequest): Promise<LeaveGroupResult>
+  commitOffsets(request: CommitOffsetsRequest): Promise<OffsetCommitResult[]>
+  fetchOffsets(request: FetchOffsetsRequest): Promise<FetchedOffset[]>
+  listGroups(): Promise<GroupListing[]>
+  describeGroups(groupIds: readonly string[]): Promise<GroupDescription[]>
+  deleteGroups(groupIds: readonly string[]): Promise<{ groupId: string; error: OttlaError | null }[]>
+  /** Ends every wait with OTTLA_CLOSED and lets go of what is below. May be called more than once. */
+  close(): Promise<void>
+}
+
+export interface Waiting {
+  signal?: AbortSignal | undefined
+}
+
+export interface MetadataRequest {
+  readonly topics: readonly string[] | null
+  /** Waits until something about topics is newer than this version of an earlier answer. */
+  readonly newerThan?: number
+}
+
+export interface ClusterMetadata {
+  readonly clusterId: string
+  /** Rises with every change of any topic. */
+  readonly version: number
+  readonly topics: readonly TopicMetadata[]
+}
+
+export interface TopicMetadata {
+  readonly name: string
+  /** Kafka's topic id, 22 characters of base64url; '' where the topic is unknown. */
+  readonly topicId: string
+  readonly partitionCount: number
+  readonly internal: boolean
+  /** What the topic was declared with, where the engine can keep it. */
+  readonly codecs: TopicCodecs | null
+  readonly error: OttlaError | null
+}
+
+/** Names of codecs. */
+export interface TopicCodecs {
+  readonly key: string
+  readonly value: string
+}
+
+export interface NewTopic {
+  readonly name: string
+  /** -1: the broker's num.partitions. */
+  readonly partitionCount: number
+  /** By Kafka's names. */
+  readonly configs?: Readonly<Record<string, string | null>>
+  readonly codecs?: TopicCodecs
+}
+
+export interface CreateTopicsRequest {
+  readonly topics: readonly NewTopic[]
+  /** Checks, and creates nothing. */
+  readonly validateOnly?: boolean
+}
+
+export interface TopicOutcome {
+  readonly name: string
+  readonly topicId: string
+  readonly partitionCount: number
+  readonly error: OttlaError | null
+}
+
+export interface ConfigResource {
+  readonly type: 'topic' | 'broker'
+  /** The topic; '' for the broker. */
+  readonly name: string
+}
+
+export interface ConfigDescription extends ConfigResource {
+  readonly entries: readonly ConfigEntry[]
+  readonly error: OttlaError | null
+}
+
+export interface ConfigChange extends ConfigResource {
+  readonly configs: Readonly<Record<string, string | null>>
+}
+
+export interface ConfigOutcome extends ConfigResource {
+  readonly error: OttlaError | null
+}
+
+export interface DeleteRecordsOutcome extends TopicPartition {
+  /** The log start offset afterwards, -1 with an error. */
+  readonly lowWatermark: number
+  readonly error: OttlaError | null
+}
+
+export interface ProduceRequest extends Readonly<TopicPartition> {
+  readonly batch: RecordBatch
+}
+
+export interface ProduceResult {
+  readonly baseOffset: number
+  readonly logStartOffset: number
+}
+
+export interface FetchRequest {
+  readonly partitions: readonly (Readonly<TopicPartition> & {
+    readonly fetchOffset: number
+    /** Bytes from this partition; one batch is always given. */
+    readonly maxBytes: number
+  })[]
+  /** Bytes in all; the first batch is always given. */
+  readonly maxBytes: number
+  readonly minBytes: number
+  /** Infinity waits for as long as it takes. */
+  readonly maxWaitMs: number
+}
+
+export interface FetchResult extends TopicPartition {
+  readonly batches: readonly RecordBatch[]
+  /** -1 with an error that says nothing of it. */
+  readonly highWatermark: number
+  readonly logStartOffset: number
+  readonly error: OttlaError | null
+}
+
+/** A timestamp in milliseconds, or a named place. `latest` is the high watermark. */
+export type OffsetSpec = 'earliest' | 'latest' | 'maxTimestamp' | { readonly timestamp: number }
+
+export interface ListOffsetsOutcome extends TopicPartition {
+  /** -1 where no record is at or after the timestamp. */
+  readonly offset: number
+  /** Of the record found; -1 for 'earliest', 'latest' and where none was found. */
+  readonly timestamp: number
+  readonly error: OttlaError | null
+}

@@ -1,0 +1,115 @@
+import { OttlaError } from '../errors.js'
+import type { PartitionLog } from '../log/partition-log.js'
+import type { RecordBatch } from '../record/record-batch.js'
+import type { TopicPartition } from '../storage/storage.js'
+import type { Clock } from '../time/clock.js'
+import type { FetchRequest, FetchResult, Waiting } from './engine.js'
+
+type FindLog = (at: Readonly<TopicPartition>) => PartitionLog | undefined
+
+/** Reads what there is, and waits for more where the request asks for it. */
+export async function fetchFromLogs(
+  request: FetchRequest,
+  findLog: FindLog,
+  clock: Clock,
+  options?: Waiting,
+): Promise<FetchResult[]> {
+  const giveUpAt = request.maxWaitMs > 0 ? clock.monotonic() + request.maxWaitMs : 0
+  for (;;) {
+    const results = await readOnce(request, findLog)
+    if (isEnough(results, request.minBytes) || options?.signal?.aborted === true) return results
+    const leftMs = request.maxWaitMs > 0 ? giveUpAt - clock.monotonic() : 0
+    if (leftMs <= 0) return results
+    await advance(request, results, findLog, clock, leftMs, options?.signal)
+  }
+}
+
+async function readOnce(request: FetchRequest, findLog: FindLog): Promise<FetchResult[]> {
+  const results: FetchResult[] = []
+  let leftBytes = request.maxBytes
+  let isFirst = true
+  for (const wanted of request.partitions) {
+    const { topic, partition } = wanted
+    const log = findLog(wanted)
+    if (log === undefined) {
+      results.push({ topic, partition, batches: [], highWatermark: -1, logStartOffset: -1, error: unknown(wanted) })
+      continue
+    }
+    let batches: readonly RecordBatch[] = []
+    let error: OttlaError | null = null
+    // The first partition that has something gives at least one batch, whatever its size (Kafka, KIP-74).
+    if (leftBytes > 0 || isFirst) {
+      try {
+        const limit = Math.max(Math.min(wanted.maxBytes, leftBytes), 0)
+        const read = log.read(wanted.fetchOffset, limit)
+        batches = 'then' in read ? await read : read
+        const sizeInBytes = sizeOf(batches)
+        if (!isFirst && sizeInBytes > limit) batches = []
+        else leftBytes -= sizeInBytes
+        if (batches.length > 0) isFirst = false
+      } catch (cause) {
+        error = asFetchError(wanted, log, cause)
+      }
+    }
+    const { highWatermark, logStartOffset } = log
+    results.push({ topic, partition, batches, highWatermark, logStartOffset, error })
+  }
+  return results
+}
+
+function isEnough(results: readonly FetchResult[], minBytes: number): boolean {
+  let bytes = 0
+  for (const result of results) {
+    if (result.error !== null) return true
+    bytes += sizeOf(result.batches)
+  }
+  return bytes >= minBytes
+}
+
+function sizeOf(batches: readonly RecordBatch[]): number {
+  let bytes = 0
+  for (const batch of batches) bytes += batch.sizeInBytes
+  return bytes
+}
+
+/** Resolves when one of the logs has moved since it was read, the time is over or the caller aborts. */
+function advance(
+  request: FetchRequest,
+  seen: readonly FetchResult[],
+  findLog: FindLog,
+  clock: Clock,
+  leftMs: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const logs: PartitionLog[] = []
+  for (const [index, wanted] of request.partitions.entries()) {
+    const log = findLog(wanted)
+    // It moved, or went away, while another partition was read.
+    if (log === undefined || log.highWatermark !== seen[index]?.highWatermark) return Promise.resolve()
+    logs.push(log)
+  }
+  return new Promise((resolve) => {
+    const wake = (): void => {
+      for (const log of logs) log.offAdvance(wake)
+      cancelTimer?.()
+      signal?.removeEventListener('abort', wake)
+      resolve()
+    }
+    for (const log of logs) log.onAdvance(wake)
+    const cancelTimer = leftMs < Number.POSITIVE_INFINITY ? clock.schedule(wake, leftMs) : undefined
+    signal?.addEventListener('abort', wake)
+  })
+}
+
+function asFetchError(at: Readonly<TopicPartition>, log: PartitionLog, cause: unknown): OttlaError {
+  if (OttlaError.is(cause)) return cause.code === 'OTTLA_CLOSED' && log.isClosed ? unknown(at) : cause
+  const where = `${at.topic}-${at.partition}`
+  return new OttlaError('OTTLA_STORAGE_FAILED', `Reading ${where} failed: ${String(cause)}`, { cause })
+}
+
+function unknown(at: Readonly<TopicPartition>): OttlaError {
+  return new OttlaError(
+    'OTTLA_UNKNOWN_TOPIC_OR_PARTITION',
+    `There is no partition ${at.partition} of a topic ${at.topic}: create the topic first`,
+  )
+}

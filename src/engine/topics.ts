@@ -1,0 +1,162 @@
+import { OttlaError } from '../errors.js'
+import type { TopicCodecs } from './engine.js'
+import { isInternalTopic } from './topic-name.js'
+
+/** What is known of a topic. A change makes a new object. */
+export interface TopicState {
+  readonly name: string
+  readonly topicId: string
+  readonly partitionCount: number
+  /** Only those that were set, by Kafka's names. */
+  readonly configs: Readonly<Record<string, string>>
+  readonly codecs: TopicCodecs | null
+  readonly internal: boolean
+}
+
+/** One record of `__cluster_metadata`; a null value takes back what the key said. */
+export interface MetadataRecord {
+  readonly key: string
+  readonly value: string | null
+}
+
+/*
+ * Records of `__cluster_metadata`. Keys are UTF-8 text, values are JSON, and the newest value of a key holds:
+ *
+ *   cluster                      { "id" }                                        the cluster id, set once
+ *   producer-ids                 { "next" }                                      ids below it may be taken
+ *   topic/<name>                 { "id", "partitions", "configs", "codecs" }     null: deleted
+ *   log-start/<name>/<partition> { "id", "offset" }                              where deleteRecords moved the log start to
+ *
+ * A log start counts only for the topic whose id it carries: one that is recreated begins at 0.
+ * Fields that are not known are left alone, so that a newer release may add some.
+ */
+const TOPIC = 'topic/'
+const LOG_START = 'log-start/'
+
+export function topicRecord(state: TopicState): MetadataRecord {
+  const { name, topicId, partitionCount, configs, codecs } = state
+  return { key: TOPIC + name, value: JSON.stringify({ id: topicId, partitions: partitionCount, configs, codecs }) }
+}
+
+export function deletedTopicRecord(name: string): MetadataRecord {
+  return { key: TOPIC + name, value: null }
+}
+
+export function logStartRecord(topic: TopicState, partition: number, offset: number): MetadataRecord {
+  return { key: `${LOG_START}${topic.name}/${partition}`, value: JSON.stringify({ id: topic.topicId, offset }) }
+}
+
+export function clusterRecord(id: string): MetadataRecord {
+  return { key: 'cluster', value: JSON.stringify({ id }) }
+}
+
+export function producerIdsRecord(next: number): MetadataRecord {
+  return { key: 'producer-ids', value: JSON.stringify({ next }) }
+}
+
+/** What the records of `__cluster_metadata` add up to. Changed by `apply` alone, at start and after each append. */
+export class TopicCatalog {
+  readonly #topics = new Map<string, TopicState>()
+  readonly #deleted = new Set<string>()
+  readonly #logStarts = new Map<string, { id: string; offset: number }>()
+  #clusterId = ''
+  #nextProducerId = 0
+  #version = 0
+
+  get clusterId(): string {
+    return this.#clusterId
+  }
+
+  /** Producer ids from here on were never given out. */
+  get nextProducerId(): number {
+    return this.#nextProducerId
+  }
+
+  /** Rises with each change of a topic. */
+  get version(): number {
+    return this.#version
+  }
+
+  /** In the order of their names. */
+  get topics(): TopicState[] {
+    return [...this.#topics.values()].sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  get(name: string): TopicState | undefined {
+    return this.#topics.get(name)
+  }
+
+  names(): Iterable<string> {
+    return this.#topics.keys()
+  }
+
+  /** True for a topic that was deleted and not created again: what is still on disk of it may go. */
+  wasDeleted(name: string): boolean {
+    return this.#deleted.has(name)
+  }
+
+  logStart(topic: TopicState, partition: number): number {
+    const recorded = this.#logStarts.get(`${topic.name}/${partition}`)
+    return recorded?.id === topic.topicId ? recorded.offset : 0
+  }
+
+  apply(record: MetadataRecord): void {
+    const { key, value } = record
+    if (key.startsWith(TOPIC)) this.#applyTopic(key.slice(TOPIC.length), value)
+    else if (key.startsWith(LOG_START) && value !== null) {
+      const { id, offset } = fields(key, value)
+      this.#logStarts.set(key.slice(LOG_START.length), { id: text(key, id), offset: integer(key, offset) })
+    } else if (key === 'cluster' && value !== null) this.#clusterId = text(key, fields(key, value).id)
+    else if (key === 'producer-ids' && value !== null) this.#nextProducerId = integer(key, fields(key, value).next)
+  }
+
+  #applyTopic(name: string, value: string | null): void {
+    this.#version++
+    if (value === null) {
+      this.#topics.delete(name)
+      this.#deleted.add(name)
+      return
+    }
+    const { id, partitions, configs, codecs } = fields(TOPIC + name, value)
+    this.#deleted.delete(name)
+    this.#topics.set(name, {
+      name,
+      topicId: text(name, id),
+      partitionCount: integer(name, partitions),
+      configs: Object.fromEntries(Object.entries(configs ?? {}).map(([config, set]) => [config, text(config, set)])),
+      codecs: isCodecs(codecs) ? { key: codecs.key, value: codecs.value } : null,
+      internal: isInternalTopic(name),
+    })
+  }
+}
+
+function fields(key: string, value: string): Record<string, unknown> {
+  try {
+    const parsed: unknown = JSON.parse(value)
+    if (typeof parsed === 'object' && parsed !== null) return Object.fromEntries(Object.entries(parsed))
+  } catch (cause) {
+    throw new OttlaError('OTTLA_CORRUPTION', `The metadata record ${key} is not JSON: ${value}`, { cause })
+  }
+  throw new OttlaError('OTTLA_CORRUPTION', `The metadata record ${key} is not an object: ${value}`)
+}
+
+function text(key: string, value: unknown): string {
+  if (typeof value === 'string') return value
+  throw new OttlaError('OTTLA_CORRUPTION', `The metadata record ${key} holds ${String(value)} where a text belongs`)
+}
+
+function integer(key: string, value: unknown): number {
+  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
+  throw new OttlaError('OTTLA_CORRUPTION', `The metadata record ${key} holds ${String(value)} where a number belongs`)
+}
+
+function isCodecs(value: unknown): value is TopicCodecs {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'key' in value &&
+    'value' in value &&
+    typeof value.key === 'string' &&
+    typeof value.value === 'string'
+  )
+}
