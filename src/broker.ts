@@ -1,0 +1,103 @@
+import { EngineClient } from './client/client.js'
+import { IdleWatch } from './client/idle.js'
+import { brokerLabel, isInside } from './client/inside-handler.js'
+import { aSignal, checkOptions, describe, invalid } from './client/options.js'
+import type { Abortable } from './client/producer.js'
+import { type AnyTopic, isTopic } from './client/topic.js'
+import { brokerSettings } from './engine/config.js'
+import { EmbeddedEngine } from './engine/embedded-engine.js'
+import { OttlaError } from './errors.js'
+import { MemoryStorage } from './storage/memory-storage.js'
+import type { RecoveryReport, Storage } from './storage/storage.js'
+import { type Clock, systemClock } from './time/clock.js'
+
+export interface BrokerOptions {
+  /** Where the log is kept. Default: a new `MemoryStorage`. One storage serves one broker at a time. */
+  storage?: Storage
+  /** Broker-wide defaults, by Kafka's names in camelCase, such as `numPartitions` or `logRetentionMs`. */
+  config?: Record<string, unknown>
+  /** What time it is; a test gives a `ManualClock` of 'ottla/testing'. */
+  clock?: Clock
+}
+
+export interface IdleOptions extends Abortable {
+  /** Groups that must have a member first: what is waited for may not have begun. */
+  groups?: readonly string[]
+}
+
+const BROKER_OPTIONS = {
+  storage: hasMethod('openPartition', 'a Storage'),
+  config: (value: unknown) => (typeof value === 'object' && value !== null ? undefined : 'an object'),
+  clock: hasMethod('monotonic', 'a Clock'),
+}
+const IDLE_OPTIONS = {
+  signal: aSignal,
+  groups: (value: unknown) => (Array.isArray(value) ? undefined : 'an array of group ids'),
+}
+
+/**
+ * The embedded broker: the log, its topics and its groups, in this process.
+ *
+ * @example
+ * const broker = await Broker.open({ storage: new FileStorage('./data') })
+ * await broker.topic(orders)
+ * await broker.producer().send(orders, { key: 'alice', value: order })
+ * await broker.close()
+ */
+export class Broker extends EngineClient {
+  readonly #engine: EmbeddedEngine
+  readonly #idle: IdleWatch
+  readonly #label: string
+
+  private constructor(engine: EmbeddedEngine, clock: Clock, idle: IdleWatch) {
+    const id = crypto.randomUUID()
+    super(engine, clock, id, idle)
+    this.#engine = engine
+    this.#idle = idle
+    this.#label = brokerLabel(id)
+  }
+
+  /**
+   * Opens a broker on a storage, which it holds until `close`. Rejects with OTTLA_LOCKED while another broker has it,
+   * OTTLA_CORRUPTION where the log is damaged, OTTLA_UNSUPPORTED_FORMAT for one of a newer version,
+   * OTTLA_INVALID_CONFIG or OTTLA_INVALID_ARGUMENT; nothing was changed then.
+   */
+  static async open(options: BrokerOptions = {}): Promise<Broker> {
+    checkOptions('Broker.open', options, BROKER_OPTIONS)
+    const { storage = new MemoryStorage(), config, clock = systemClock } = options
+    const engine = await EmbeddedEngine.open({ storage, clock, settings: brokerSettings(config, storage) })
+    return new Broker(engine, clock, new IdleWatch(clock, (at) => engine.highWatermark(at)))
+  }
+
+  /** What opening had to repair, such as a torn tail that was cut; empty after a clean close. */
+  get recovery(): readonly RecoveryReport[] {
+    return this.#engine.recovery
+  }
+
+  /**
+   * Resolves when everything sent is handled and committed: every send has settled, and every group with a member (from
+   * its call of `run` on) has handled each partition that is not paused up to its end, and committed that unless it
+   * commits by hand. Exact: no time is waited for.
+   *
+   * Rejects with OTTLA_GROUP_STOPPED when a failure stopped a group that has messages left, and with OTTLA_NEVER_IDLE
+   * inside a handler (which it would wait for), when only a manual clock that stands still could help, and on abort.
+   */
+  async idle(options: IdleOptions = {}): Promise<void> {
+    checkOptions('idle', options, IDLE_OPTIONS)
+    if (isInside(this.#label)) {
+      throw new OttlaError('OTTLA_NEVER_IDLE', 'idle() inside a handler would wait for that handler: call it outside')
+    }
+    await this.#idle.wait(options.groups ?? [], options.signal)
+  }
+
+  /** Drops the segments that retention no longer keeps, instead of when that is next due. */
+  async applyRetention(topic: AnyTopic | string): Promise<void> {
+    if (typeof topic !== 'string' && !isTopic(topic)) throw invalid(`A topic is not ${describe(topic)}`)
+    await this.#engine.applyRetention(typeof topic === 'string' ? topic : topic.name)
+  }
+}
+
+function hasMethod(method: string, kind: string): (value: unknown) => string | undefined {
+  return (value) =>
+    typeof value === 'object' && value !== null && Reflect.get(value, method) instanceof Function ? undefined : kind
+}

@@ -1,0 +1,385 @@
+import { topicConfigEntries } from '../engine/config.js'
+import type { Engine } from '../engine/engine.js'
+import { OttlaError } from '../errors.js'
+import { decodeAssignment } from '../protocol/consumer-protocol.js'
+import type { TopicPartition } from '../storage/storage.js'
+import type { Clock } from '../time/clock.js'
+import { type AnyGroup, type ConsumerGroup, createConsumerGroup, type GroupOptions } from './consumer-group.js'
+import { groupLag, type PartitionLag } from './group-lag.js'
+import type { Message, MessageOf } from './message.js'
+import { aBoolean, checkOptions, describe, invalid } from './options.js'
+import { checkPosition, type Position, resolvePosition } from './position.js'
+import { createProducer, type Producer, type ProducerOptions } from './producer.js'
+import { createReader, type ReaderOptions } from './reader.js'
+import {
+  type AnyTopic,
+  checkPartitions,
+  isTopic,
+  TOPIC_DECLARATION,
+  Topic,
+  type TopicArguments,
+  type TopicConfig,
+} from './topic.js'
+import { describeTopic, TopicDirectory } from './topic-directory.js'
+
+/** A group as the coordinator knows it. */
+export interface GroupDescription {
+  id: string
+  state: 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
+  members: { memberId: string; instanceId: string | null; assignment: TopicPartition[] }[]
+  /** For each partition in which the group has committed, or that a member holds. */
+  lag: PartitionLag[]
+}
+
+export interface ResetOptions {
+  /** Default: every topic in which the group has committed. */
+  topics?: readonly (AnyTopic | string)[]
+  /** Says what would be set, and sets nothing. */
+  dryRun?: boolean
+}
+
+/**
+ * What application code should accept as its bus: the embedded `Broker` is one. Every method rejects with OTTLA_CLOSED
+ * after `close`, and with OTTLA_INVALID_ARGUMENT for an argument or option that it does not take.
+ */
+export interface Client extends AsyncDisposable {
+  /**
+   * Creates the topic, or checks that the options *given* hold for the one that exists: rejects with
+   * OTTLA_TOPIC_MISMATCH or OTTLA_CODEC_MISMATCH where they do not, and changes nothing.
+   */
+  topic<Value, Key, Input>(topic: Topic<Value, Key, Input>): Promise<Topic<Value, Key, Input>>
+  topic<Value = unknown, Key = string, Input = Value>(
+    name: string,
+    ...options: TopicArguments<Value, Key, Input>
+  ): Promise<Topic<Value, Key, Input>>
+  /** The names of all topics but ottla's own, in order. */
+  topics(): Promise<string[]>
+  /** Changes configs of a topic. `partitions` can only rise. Rejects with OTTLA_UNKNOWN_TOPIC_OR_PARTITION, OTTLA_INVALID_CONFIG or OTTLA_INVALID_PARTITIONS. */
+  alterTopic(topic: AnyTopic | string, changes: TopicConfig): Promise<void>
+  /** Deletes a topic with its messages and the groups' offsets in it. Rejects with OTTLA_UNKNOWN_TOPIC_OR_PARTITION. */
+  deleteTopic(topic: AnyTopic | string): Promise<void>
+  /** Removes what lies before an offset: it can no longer be read. Rejects with OTTLA_OFFSET_OUT_OF_RANGE beyond the end. */
+  deleteRecords(at: readonly (TopicPartition & { beforeOffset: number })[]): Promise<void>
+  producer(options?: ProducerOptions): Producer
+  /** Makes one member of the group; nothing happens until `run`, `runBatches` or `for await`. */
+  consumerGroup<const Topics extends readonly (AnyTopic | string | RegExp)[]>(
+    id: string,
+    options: GroupOptions<Topics>,
+  ): ConsumerGroup<MessageOf<Topics[number]>>
+  /** The messages of a topic, without a group: from a place on, one partition or all, up to the end or for ever. */
+  reader<T extends AnyTopic>(topic: T, options?: ReaderOptions): AsyncIterableIterator<MessageOf<T>>
+  /** The ids of all groups, in order. */
+  groups(): Promise<string[]>
+  /** Rejects with OTTLA_GROUP_NOT_FOUND. */
+  describeGroup(id: string): Promise<GroupDescription>
+  /** Moves the offsets of a group without members. Resolves with how far it is behind then. Rejects with OTTLA_GROUP_NOT_EMPTY. */
+  resetOffsets(id: string, to: Position, options?: ResetOptions): Promise<PartitionLag[]>
+  /** Forgets a group without members. Rejects with OTTLA_GROUP_NOT_EMPTY or OTTLA_GROUP_NOT_FOUND. */
+  deleteGroup(id: string): Promise<void>
+  /** Members leave, producers flush, then everything is let go. May be called more than once. */
+  close(): Promise<void>
+}
+
+/** @internal Who hears of a client's producers and members. */
+export interface ClientListener {
+  /** Something was sent, handled, committed or assigned. */
+  readonly onProgress: () => void
+  onProducer(producer: Producer): void
+  onProducerClosed(producer: Producer): void
+  onRun(member: AnyGroup): void
+  onEnd(member: AnyGroup, failure: OttlaError | undefined): void
+  /** True while the failure of a member reaches somebody this way. */
+  hearsFailures(): boolean
+}
+
+const RESET_OPTIONS = {
+  topics: (value: unknown) => (Array.isArray(value) ? undefined : 'an array of topics'),
+  dryRun: aBoolean,
+}
+
+/** A `Client` on an engine's verbs, whichever engine it is. */
+export class EngineClient implements Client {
+  readonly #engine: Engine
+  readonly #clock: Clock
+  readonly #id: string
+  readonly #listener: ClientListener
+  readonly #directory: TopicDirectory
+  readonly #producers = new Set<Producer>()
+  readonly #members = new Set<AnyGroup>()
+  #memberNumber = 0
+  #isClosed = false
+  #closing: Promise<void> | undefined
+
+  /** `id` is on the stack of every handler: see inside-handler.ts. */
+  constructor(engine: Engine, clock: Clock, id: string, listener: ClientListener) {
+    this.#engine = engine
+    this.#clock = clock
+    this.#id = id
+    this.#listener = listener
+    this.#directory = new TopicDirectory(engine)
+  }
+
+  topic<Value, Key, Input>(topic: Topic<Value, Key, Input>): Promise<Topic<Value, Key, Input>>
+  topic<Value = unknown, Key = string, Input = Value>(
+    name: string,
+    ...options: TopicArguments<Value, Key, Input>
+  ): Promise<Topic<Value, Key, Input>>
+  async topic(named: AnyTopic | string, ...options: TopicArguments<unknown, string, unknown>): Promise<AnyTopic> {
+    this.#mustBeOpen()
+    const topic = typeof named === 'string' ? new Topic(named, ...options) : named
+    if (!isTopic(topic)) throw invalid(`topic takes a Topic or a name, not ${describe(named)}`)
+    const { partitionCount, configs } = topic[TOPIC_DECLARATION]
+    const codecs = { key: topic.key.name, value: topic.value.name }
+    const [outcome] = await this.#engine.createTopics({
+      topics: [{ name: topic.name, partitionCount, configs, codecs }],
+    })
+    const error = outcome?.error
+    if (error?.code === 'OTTLA_TOPIC_EXISTS') await this.#checkTopic(topic)
+    else if (error) throw error
+    await this.#directory.lookUp(topic.name)
+    return topic
+  }
+
+  async topics(): Promise<string[]> {
+    this.#mustBeOpen()
+    const { topics } = await this.#engine.metadata({ topics: null })
+    return topics.filter((topic) => !topic.internal).map((topic) => topic.name)
+  }
+
+  async alterTopic(topic: AnyTopic | string, changes: TopicConfig): Promise<void> {
+    this.#mustBeOpen()
+    const name = nameOf(topic)
+    if (typeof changes !== 'object' || changes === null) {
+      throw invalid(`The changes of topic ${name} are an object, not ${describe(changes)}`)
+    }
+    const { partitions, ...config } = changes
+    const configs = topicConfigEntries(config)
+    const totalCount = partitions === undefined ? undefined : checkPartitions(name, partitions)
+    const { partitionCount } = await describeTopic(this.#engine, name)
+    if (totalCount !== undefined && totalCount !== partitionCount) {
+      throwFirst(await this.#engine.createPartitions([{ name, totalCount }]))
+    }
+    if (Object.keys(configs).length > 0) throwFirst(await this.#engine.alterConfigs([{ type: 'topic', name, configs }]))
+    this.#directory.forget(name)
+    await this.#directory.lookUp(name)
+  }
+
+  async deleteTopic(topic: AnyTopic | string): Promise<void> {
+    this.#mustBeOpen()
+    const name = nameOf(topic)
+    throwFirst(await this.#engine.deleteTopics([name]))
+    this.#directory.forget(name)
+  }
+
+  async deleteRecords(at: readonly (TopicPartition & { beforeOffset: number })[]): Promise<void> {
+    this.#mustBeOpen()
+    for (const { topic, partition, beforeOffset } of at) {
+      if (typeof beforeOffset === 'number' && Number.isSafeInteger(beforeOffset) && beforeOffset >= 0) continue
+      throw invalid(
+        `The beforeOffset of ${topic}-${partition} is a whole number from 0 up, not ${describe(beforeOffset)}`,
+      )
+    }
+    throwFirst(await this.#engine.deleteRecords(at))
+  }
+
+  producer(options?: ProducerOptions): Producer {
+    this.#mustBeOpen()
+    const producer = createProducer(
+      {
+        engine: this.#engine,
+        clock: this.#clock,
+        topics: this.#directory,
+        onProgress: this.#listener.onProgress,
+        onClose: (closed) => {
+          this.#producers.delete(closed)
+          this.#listener.onProducerClosed(closed)
+        },
+      },
+      options,
+    )
+    this.#producers.add(producer)
+    this.#listener.onProducer(producer)
+    return producer
+  }
+
+  consumerGroup<const Topics extends readonly (AnyTopic | string | RegExp)[]>(
+    id: string,
+    options: GroupOptions<Topics>,
+  ): ConsumerGroup<MessageOf<Topics[number]>> {
+    this.#mustBeOpen()
+    return createConsumerGroup(
+      {
+        engine: this.#engine,
+        clock: this.#clock,
+        brokerId: this.#id,
+        memberNumber: this.#memberNumber++,
+        onProgress: this.#listener.onProgress,
+        hearsFailures: () => this.#listener.hearsFailures(),
+        onRun: (member) => {
+          this.#members.add(member)
+          this.#listener.onRun(member)
+        },
+        onEnd: (member, failure) => {
+          this.#members.delete(member)
+          this.#listener.onEnd(member, failure)
+        },
+      },
+      id,
+      options,
+    )
+  }
+
+  reader<T extends AnyTopic>(topic: T, options?: ReaderOptions): AsyncIterableIterator<MessageOf<T>> {
+    this.#mustBeOpen()
+    // The topic's types are known to the compiler alone.
+    return createReader(this.#engine, topic, options) as AsyncIterableIterator<Message> as AsyncIterableIterator<
+      MessageOf<T>
+    >
+  }
+
+  async groups(): Promise<string[]> {
+    this.#mustBeOpen()
+    const groups = await this.#engine.listGroups()
+    return groups.map((group) => group.groupId).sort()
+  }
+
+  async describeGroup(id: string): Promise<GroupDescription> {
+    this.#mustBeOpen()
+    const [group] = await this.#engine.describeGroups([id])
+    if (group === undefined) throw new TypeError(`The engine left out group ${id}`)
+    if (group.error !== null) throw group.error
+    const members = group.members.map(({ memberId, instanceId, assignment }) => ({
+      memberId,
+      instanceId,
+      assignment: decodeAssignment(assignment).assigned.flatMap(({ topic, partitions }) =>
+        partitions.map((partition) => ({ topic, partition })),
+      ),
+    }))
+    const held = members.flatMap((member) => member.assignment).map((at) => at.topic)
+    return { id, state: group.state, members, lag: await this.#lag(id, held) }
+  }
+
+  async resetOffsets(id: string, to: Position, options: ResetOptions = {}): Promise<PartitionLag[]> {
+    this.#mustBeOpen()
+    const position = checkPosition('resetOffsets', to)
+    checkOptions('resetOffsets', options, RESET_OPTIONS)
+    const names = options.topics?.map(nameOf) ?? (await this.#committedTopics(id))
+    const lag = await this.#lag(id, names, names)
+    const offsets = await resolvePosition(this.#engine, position, lag)
+    const reset = lag.map((at, index) => ({ ...at, offset: Math.min(offsets[index] as number, at.logEndOffset) }))
+    if (options.dryRun !== true && reset.length > 0) {
+      const [group] = await this.#engine.describeGroups([id])
+      if (group !== undefined && group.members.length > 0) throw groupNotEmpty(id)
+      throwFirst(
+        await this.#engine.commitOffsets({
+          groupId: id,
+          memberId: '',
+          generationId: -1,
+          instanceId: null,
+          offsets: reset.map(({ topic, partition, offset }) => ({ topic, partition, offset, metadata: null })),
+        }),
+      )
+    }
+    return reset.map(({ topic, partition, offset, logEndOffset }) => ({
+      topic,
+      partition,
+      committedOffset: offset,
+      logEndOffset,
+      lag: logEndOffset - offset,
+    }))
+  }
+
+  async deleteGroup(id: string): Promise<void> {
+    this.#mustBeOpen()
+    throwFirst(await this.#engine.deleteGroups([id]))
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosed = true
+    await Promise.all([...this.#members].map((member) => member.close()))
+    await Promise.all([...this.#producers].map((producer) => producer.close()))
+    await this.#engine.close()
+  }
+
+  async #checkTopic(topic: AnyTopic): Promise<void> {
+    const { name } = topic
+    const { partitionCount, configs, checksKey, checksValue } = topic[TOPIC_DECLARATION]
+    const existing = await describeTopic(this.#engine, name)
+    if (partitionCount !== -1 && partitionCount !== existing.partitionCount) {
+      throw mismatch(name, 'partitions', partitionCount, existing.partitionCount)
+    }
+    const [described] = await this.#engine.describeConfigs([{ type: 'topic', name }])
+    for (const [config, value] of Object.entries(configs)) {
+      const holds = described?.entries.find((entry) => entry.name === config)?.value
+      if (holds !== value) throw mismatch(name, config, value, holds)
+    }
+    const { codecs } = existing
+    if (codecs === null) return
+    if (checksKey && codecs.key !== topic.key.name) throw codecMismatch(name, 'keys', codecs.key, topic.key.name)
+    if (checksValue && codecs.value !== topic.value.name) {
+      throw codecMismatch(name, 'values', codecs.value, topic.value.name)
+    }
+  }
+
+  async #committedTopics(groupId: string): Promise<string[]> {
+    const committed = await this.#engine.fetchOffsets({ groupId, partitions: null })
+    return [...new Set(committed.map((at) => at.topic))]
+  }
+
+  /** For the partitions of `held` topics, and those in which the group has committed. */
+  async #lag(groupId: string, held: readonly string[], only?: readonly string[]): Promise<PartitionLag[]> {
+    const names = new Set(only ?? [...held, ...(await this.#committedTopics(groupId))])
+    const { topics } = await this.#engine.metadata({ topics: [...names].sort() })
+    const unknown = only === undefined ? undefined : topics.find((topic) => topic.error !== null)
+    if (unknown?.error) throw unknown.error
+    return groupLag(
+      this.#engine,
+      groupId,
+      topics.filter((topic) => topic.error === null),
+    )
+  }
+
+  #mustBeOpen(): void {
+    if (this.#isClosed) throw new OttlaError('OTTLA_CLOSED', 'The broker is closed: open a new one')
+  }
+}
+
+function nameOf(topic: AnyTopic | string): string {
+  if (typeof topic === 'string') return topic
+  if (isTopic(topic)) return topic.name
+  throw invalid(`A topic is given as a Topic or by its name, not as ${describe(topic)}`)
+}
+
+function throwFirst(outcomes: readonly { error: OttlaError | null }[]): void {
+  for (const { error } of outcomes) if (error !== null) throw error
+}
+
+function mismatch(topic: string, option: string, wanted: unknown, exists: unknown): OttlaError {
+  return new OttlaError(
+    'OTTLA_TOPIC_MISMATCH',
+    `Topic ${topic} exists with ${option} ${exists}, not ${wanted}: declare it as it is, or change it with alterTopic`,
+  )
+}
+
+function codecMismatch(topic: string, part: string, exists: string, wanted: string): OttlaError {
+  return new OttlaError(
+    'OTTLA_CODEC_MISMATCH',
+    `The ${part} of topic ${topic} were written with the codec ${exists}, not ${wanted}: declare the topic with that codec`,
+  )
+}
+
+function groupNotEmpty(id: string): OttlaError {
+  return new OttlaError(
+    'OTTLA_GROUP_NOT_EMPTY',
+    `Group ${id} has members, whose positions a reset would not move: close them first`,
+  )
+}

@@ -1,0 +1,153 @@
+import { OttlaError } from '../errors.js'
+import type { TopicPartition } from '../storage/storage.js'
+import type { Clock } from '../time/clock.js'
+import type { ClientListener } from './client.js'
+import { type AnyGroup, commitMarked, memberProgress } from './consumer-group.js'
+import { type Producer, pendingSends } from './producer.js'
+
+interface Outstanding {
+  /** What is still to be done, in words. */
+  readonly what: readonly string[]
+  /** True where only the passing of time brings any of it on. */
+  readonly waitsForTime: boolean
+}
+
+/**
+ * Waits until nothing is left to do: every send is settled, and every group with a member has handled and committed
+ * everything. It looks when something happened that may have brought it nearer; nothing is polled.
+ */
+export class IdleWatch implements ClientListener {
+  readonly #clock: Clock
+  readonly #highWatermark: (at: TopicPartition) => number | undefined
+  readonly #producers = new Set<Producer>()
+  readonly #members = new Set<AnyGroup>()
+  /** Members that a failure stopped, by group, until another member of the group runs. */
+  readonly #failed = new Map<string, { member: AnyGroup; failure: OttlaError }>()
+  readonly #wakers = new Set<() => void>()
+  #waiting = 0
+
+  constructor(clock: Clock, highWatermark: (at: TopicPartition) => number | undefined) {
+    this.#clock = clock
+    this.#highWatermark = highWatermark
+  }
+
+  readonly onProgress = (): void => {
+    for (const wake of this.#wakers) wake()
+  }
+
+  onProducer(producer: Producer): void {
+    this.#producers.add(producer)
+  }
+
+  onProducerClosed(producer: Producer): void {
+    this.#producers.delete(producer)
+    this.onProgress()
+  }
+
+  onRun(member: AnyGroup): void {
+    this.#members.add(member)
+    this.#failed.delete(member.id)
+    this.onProgress()
+  }
+
+  onEnd(member: AnyGroup, failure: OttlaError | undefined): void {
+    this.#members.delete(member)
+    if (failure !== undefined) this.#failed.set(member.id, { member, failure })
+    this.onProgress()
+  }
+
+  hearsFailures(): boolean {
+    return this.#waiting > 0
+  }
+
+  /** `groups` must have a member before it resolves. */
+  async wait(groups: readonly string[], signal: AbortSignal | undefined): Promise<void> {
+    this.#waiting++
+    try {
+      await this.#wait(groups, signal)
+    } finally {
+      this.#waiting--
+    }
+  }
+
+  async #wait(groups: readonly string[], signal: AbortSignal | undefined): Promise<void> {
+    let last: 'done' | 'stuck' | undefined
+    for (;;) {
+      const progress = this.#nextProgress(signal)
+      const { what, waitsForTime } = await this.#look(groups)
+      if (signal?.aborted === true) throw aborted(what, signal)
+      const now = what.length === 0 ? 'done' : waitsForTime && this.#clock.manual ? 'stuck' : undefined
+      // What was settled a moment ago may be sending more: only a second look, in a later turn, counts.
+      if (now !== undefined && now === last) {
+        if (now === 'done') return
+        throw neverIdle(what)
+      }
+      last = now
+      await (now === undefined ? progress : this.#clock.nextTurn())
+    }
+  }
+
+  async #look(groups: readonly string[]): Promise<Outstanding> {
+    const found: Outstanding[] = []
+    for (const producer of this.#producers) {
+      const { count, waitForTime } = pendingSends(producer)
+      if (count > 0) found.push({ what: [`${count} messages are being sent`], waitsForTime: waitForTime })
+    }
+    const running = new Set<string>()
+    for (const member of this.#members) {
+      running.add(member.id)
+      const { outstanding, waitsForTime } = memberProgress(member, this.#highWatermark)
+      if (outstanding.length === 0) continue
+      commitMarked(member)
+      found.push({ what: outstanding.map((what) => `group ${member.id}: ${what}`), waitsForTime })
+    }
+    for (const groupId of groups) {
+      if (!running.has(groupId)) found.push({ what: [`group ${groupId} has no member yet`], waitsForTime: false })
+    }
+    for (const [groupId, { member, failure }] of this.#failed) {
+      const lag = running.has(groupId) ? [] : await member.lag()
+      if (lag.some((at) => at.lag > 0)) throw groupStopped(groupId, failure)
+    }
+    return {
+      what: found.flatMap(({ what }) => what),
+      waitsForTime: found.length > 0 && found.every(({ waitsForTime }) => waitsForTime),
+    }
+  }
+
+  #nextProgress(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = (): void => {
+        this.#wakers.delete(wake)
+        signal?.removeEventListener('abort', wake)
+        resolve()
+      }
+      this.#wakers.add(wake)
+      signal?.addEventListener('abort', wake)
+    })
+  }
+}
+
+function aborted(what: readonly string[], { reason }: AbortSignal): OttlaError {
+  return new OttlaError('OTTLA_NEVER_IDLE', `idle() was aborted. Outstanding: ${list(what)}`, { cause: reason })
+}
+
+function neverIdle(what: readonly string[]): OttlaError {
+  return new OttlaError(
+    'OTTLA_NEVER_IDLE',
+    `Only time could help, and the manual clock stands still: advance it. Outstanding: ${list(what)}`,
+  )
+}
+
+function groupStopped(groupId: string, cause: OttlaError): OttlaError {
+  return new OttlaError(
+    'OTTLA_GROUP_STOPPED',
+    `Group ${groupId} was stopped by a failure and has messages left: ${cause.message}`,
+    { cause },
+  )
+}
+
+function list(what: readonly string[]): string {
+  if (what.length === 0) return 'nothing'
+  const shown = what.slice(0, 10).join('; ')
+  return what.length > 10 ? `${shown}; and ${what.length - 10} more` : shown
+}

@@ -1,0 +1,133 @@
+import { OttlaError } from '../errors.js'
+import type { RecordHeader } from '../record/record-batch.js'
+import type { TopicPartition } from '../storage/storage.js'
+import type { Topic } from './topic.js'
+
+/**
+ * The headers of a message, in the order in which they were sent. Like the Web's Headers, but case-sensitive, with
+ * duplicates, and with bytes: a value that was sent as text is read back with `get`.
+ */
+export interface MessageHeaders extends Iterable<[name: string, value: Uint8Array | null]> {
+  /** The last header of that name as text; undefined without one, or where its value is null. */
+  get(name: string): string | undefined
+  /** The last header of that name as it is; undefined without one. */
+  getBytes(name: string): Uint8Array | null | undefined
+  /** Every header of that name as text, in order. */
+  getAll(name: string): (string | null)[]
+  has(name: string): boolean
+}
+
+/**
+ * A message as a consumer gets it: plain data with own properties, so that spreading, JSON.stringify, console.log and
+ * toEqual work. `value` is null (a tombstone) only where the topic's value type includes null.
+ */
+export interface Message<Value = unknown, Key = string> extends Readonly<TopicPartition> {
+  readonly offset: number
+  /** Milliseconds since the epoch. */
+  readonly timestamp: number
+  readonly key: Key | null
+  readonly value: Value
+  readonly headers: MessageHeaders
+}
+
+/** The message that a topic's consumers get; of a topic named by a string or a RegExp, bytes. */
+export type MessageOf<T> =
+  T extends Topic<infer Value, infer Key, infer _Input> ? Message<Value, Key> : Message<Uint8Array, Uint8Array>
+
+/** A message to send. */
+export interface OutgoingMessage<Input, Key = string> {
+  /** null is a tombstone; undefined is refused. */
+  value: Input
+  /** Messages with equal keys go to one partition, in order. Without one, batches are spread. */
+  key?: Key | null
+  /** The partition, instead of the one that the key says. */
+  partition?: number
+  /** Milliseconds since the epoch, or a Date. Default: now. */
+  timestamp?: number | Date
+  headers?: Record<string, string | Uint8Array | null> | Iterable<readonly [string, string | Uint8Array | null]>
+}
+
+/** Where a message went. */
+export interface SendResult extends Readonly<TopicPartition> {
+  readonly offset: number
+  readonly timestamp: number
+}
+
+const decoder = new TextDecoder()
+const encoder = new TextEncoder()
+
+class DecodedHeaders implements MessageHeaders {
+  readonly #entries: readonly RecordHeader[]
+
+  constructor(entries: readonly RecordHeader[]) {
+    this.#entries = entries
+  }
+
+  get(name: string): string | undefined {
+    const value = this.getBytes(name)
+    return value === undefined || value === null ? undefined : decoder.decode(value)
+  }
+
+  getBytes(name: string): Uint8Array | null | undefined {
+    let found: Uint8Array | null | undefined
+    for (const [entry, value] of this.#entries) if (entry === name) found = value
+    return found
+  }
+
+  getAll(name: string): (string | null)[] {
+    return this.#entries
+      .filter(([entry]) => entry === name)
+      .map(([, value]) => (value === null ? null : decoder.decode(value)))
+  }
+
+  has(name: string): boolean {
+    return this.#entries.some(([entry]) => entry === name)
+  }
+
+  *[Symbol.iterator](): Iterator<[name: string, value: Uint8Array | null]> {
+    for (const [name, value] of this.#entries) yield [name, value]
+  }
+
+  /** JSON.stringify shows text: an array of [name, value], since names may repeat. */
+  toJSON(): [name: string, value: string | null][] {
+    return this.#entries.map(([name, value]) => [name, value === null ? null : decoder.decode(value)])
+  }
+
+  [Symbol.for('nodejs.util.inspect.custom')](): unknown {
+    return this.toJSON()
+  }
+}
+
+/** Shared by all messages without headers. */
+export const NO_HEADERS: MessageHeaders = Object.freeze(new DecodedHeaders([]))
+
+export function decodeHeaders(entries: readonly RecordHeader[]): MessageHeaders {
+  return entries.length === 0 ? NO_HEADERS : new DecodedHeaders(entries)
+}
+
+/** Headers as records have them. Throws OTTLA_INVALID_ARGUMENT for a name or value that is neither text nor bytes. */
+export function encodeHeaders(headers: NonNullable<OutgoingMessage<unknown>['headers']>): RecordHeader[] {
+  const entries = isIterable(headers) ? headers : Object.entries(headers)
+  const encoded: RecordHeader[] = []
+  for (const entry of entries) {
+    const [name, value] = entry
+    if (typeof name !== 'string') {
+      throw new OttlaError('OTTLA_INVALID_ARGUMENT', `A header's name is a string, not ${typeof name}`)
+    }
+    if (typeof value === 'string') encoded.push([name, encoder.encode(value)])
+    else if (value === null || value instanceof Uint8Array) encoded.push([name, value])
+    else {
+      throw new OttlaError(
+        'OTTLA_INVALID_ARGUMENT',
+        `The header ${name} is ${typeof value}: give a string, a Uint8Array or null`,
+      )
+    }
+  }
+  return encoded
+}
+
+function isIterable(
+  headers: NonNullable<OutgoingMessage<unknown>['headers']>,
+): headers is Iterable<readonly [string, string | Uint8Array | null]> {
+  return Symbol.iterator in headers
+}

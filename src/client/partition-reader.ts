@@ -1,0 +1,50 @@
+import type { Engine, FetchResult } from '../engine/engine.js'
+import type { RecordBatch } from '../record/record-batch.js'
+import type { TopicPartition } from '../storage/storage.js'
+
+/** Bytes that one fetch brings. Kafka: max.partition.fetch.bytes. */
+const FETCH_BYTES = 1 << 20
+
+/** Reads one partition on and on. While a batch is being handled the next ones are fetched, if they are there. */
+export class PartitionReader {
+  readonly #engine: Engine
+  readonly #at: TopicPartition
+  #ahead: { offset: number; fetched: Promise<FetchResult> } | undefined
+
+  constructor(engine: Engine, at: TopicPartition) {
+    this.#engine = engine
+    this.#at = at
+  }
+
+  /** Batches from `offset` on; waits for the first one. An abort ends the wait with none. Rejects with what fetch answers. */
+  async read(offset: number, signal: AbortSignal): Promise<readonly RecordBatch[]> {
+    const { batches, highWatermark } = await (this.#ahead?.offset === offset
+      ? this.#ahead.fetched
+      : this.#fetch(offset, signal))
+    const next = (batches.at(-1)?.lastOffset ?? offset) + 1
+    this.#ahead = undefined
+    if (batches.length > 0 && next < highWatermark) {
+      const fetched = this.#fetch(next, signal)
+      // It is told when it is read; until then nobody awaits it.
+      fetched.catch(() => undefined)
+      this.#ahead = { offset: next, fetched }
+    }
+    return batches
+  }
+
+  async #fetch(offset: number, signal: AbortSignal): Promise<FetchResult> {
+    const { topic, partition } = this.#at
+    const [result] = await this.#engine.fetch(
+      {
+        partitions: [{ topic, partition, fetchOffset: offset, maxBytes: FETCH_BYTES }],
+        maxBytes: FETCH_BYTES,
+        minBytes: 1,
+        maxWaitMs: Number.POSITIVE_INFINITY,
+      },
+      { signal },
+    )
+    if (result === undefined) throw new TypeError(`The engine left out ${topic}-${partition}`)
+    if (result.error !== null) throw result.error
+    return result
+  }
+}

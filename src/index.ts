@@ -1,0 +1,33 @@
+export { Broker, type BrokerOptions, type IdleOptions } from './broker.js'
+export type { Client, GroupDescription, ResetOptions } from './client/client.js'
+export type { BatchOptions, ConsumerGroup, GroupOptions, RunOptions } from './client/consumer-group.js'
+export type { Batch, Delivery } from './client/delivery-loop.js'
+export type { GroupEvents } from './client/events.js'
+export type { PartitionLag } from './client/group-lag.js'
+export type { Message, MessageHeaders, MessageOf, OutgoingMessage, SendResult } from './client/message.js'
+export type { Partitioner } from './client/partitioner.js'
+export type { Position } from './client/position.js'
+export type { Abortable, Producer, ProducerOptions } from './client/producer.js'
+export type { ReaderOptions } from './client/reader.js'
+export { type AnyTopic, Topic, type TopicArguments, type TopicConfig, type TopicOptions } from './client/topic.js'
+export { bytes } from './codec/bytes.js'
+export type { Codec, StandardSchema } from './codec/codec.js'
+export { json } from './codec/json.js'
+export { msgpack } from './codec/msgpack.js'
+export { schema } from './codec/schema.js'
+export { string } from './codec/string.js'
+export { ERROR_CODES, type ErrorCode, OttlaError } from './errors.js'
+export type { CompressionType, RecordBatch, RecordCursor, RecordHeader } from './record/record-batch.js'
+export { FileStorage, type FileStorageOptions } from './storage/file/file-storage.js'
+export { MemoryStorage, type MemoryStorageOptions } from './storage/memory-storage.js'
+export type {
+  PartitionOptions,
+  PartitionStorage,
+  RecoveryReport,
+  Segment,
+  Snapshot,
+  Storage,
+  StorageContext,
+  TopicPartition,
+} from './storage/storage.js'
+export type { Clock } from './time/clock.js'
