@@ -329,7 +329,7 @@ export class Producer implements AsyncDisposable {
     if (known === undefined) return undefined
     let destination = this.#destinations.get(topic)
     if (destination?.known !== known) {
-      destination?.batchers.forEach((batcher) => batcher?.flush())
+      for (const batcher of destination?.batchers ?? []) batcher?.flush()
       destination = { known, batchers: [] }
       this.#destinations.set(topic, destination)
     }

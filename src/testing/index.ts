@@ -1,0 +1,2 @@
+export { ManualClock } from './manual-clock.js'
+export { storageSuite, type StorageSuiteOptions } from './storage-suite.js'
