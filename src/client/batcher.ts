@@ -1,4 +1,4 @@
-import type { Engine } from '../engine/engine.js'
+import type { Engine, ProduceResult } from '../engine/engine.js'
 import type { RecordHeader } from '../record/record-batch.js'
 import { RecordBatchBuilder } from '../record/record-batch-builder.js'
 import type { TopicPartition } from '../storage/storage.js'
@@ -118,27 +118,28 @@ export class Batcher {
     this.#options.onClosed()
     const { at, engine } = this.#options
     engine.produce({ topic: at.topic, partition: at.partition, batch: open.builder.close() }).then(
-      (result) => this.#acknowledge(open, result.baseOffset),
+      (result) => this.#acknowledge(open, result),
       (error) => this.#fail(open, error),
     )
   }
 
-  #acknowledge(batch: OpenBatch, baseOffset: number): void {
+  #acknowledge(batch: OpenBatch, result: ProduceResult): void {
     // Senders that await each message in memory would otherwise never leave this turn of the event loop.
     const { clock } = this.#options
-    if (this.#acksDue === undefined && !clock.turnIsSpent()) return this.#settle(batch, baseOffset)
+    if (this.#acksDue === undefined && !clock.turnIsSpent()) return this.#settle(batch, result)
     const due = (this.#acksDue ?? clock.nextTurn()).then(() => {
       if (this.#acksDue === due) this.#acksDue = undefined
-      this.#settle(batch, baseOffset)
+      this.#settle(batch, result)
     })
     this.#acksDue = due
   }
 
-  #settle(batch: OpenBatch, baseOffset: number): void {
+  #settle(batch: OpenBatch, { baseOffset, logAppendTime }: ProduceResult): void {
     const { topic, partition } = this.#options.at
     const { senders, slots, timestamps } = batch
     for (let index = 0; index < senders.length; index++) {
-      const result = { topic, partition, offset: baseOffset + index, timestamp: timestamps[index] as number }
+      const timestamp = logAppendTime >= 0 ? logAppendTime : (timestamps[index] as number)
+      const result = { topic, partition, offset: baseOffset + index, timestamp }
       senders[index]?.acknowledged(slots[index] as number, result)
     }
     this.#recycle(batch)

@@ -308,6 +308,20 @@ export function parseTopicConfigs(
   return parsed
 }
 
+/** A topic's configs after changes by Kafka's names: a null takes a config back to its default. Throws OTTLA_INVALID_CONFIG. */
+export function alterTopicConfigs(
+  configs: Readonly<Record<string, string>>,
+  changes: Readonly<Record<string, string | null>>,
+): Record<string, string> {
+  const altered = { ...configs }
+  for (const [name, value] of Object.entries(changes)) {
+    if (value !== null) Object.assign(altered, parseTopicConfigs({ [name]: value }))
+    else if (TOPIC_NAMES.has(name)) delete altered[name]
+    else throw unknownConfig('topic', name, [...TOPIC_NAMES.keys()])
+  }
+  return altered
+}
+
 /** What holds for a topic whose own configs, by Kafka's names, are `overrides`: those of `parseTopicConfigs`. */
 export function topicSettings(overrides: Readonly<Record<string, string>>, broker: BrokerSettings): TopicSettings {
   const read = <Setting extends keyof TopicSettings>(setting: Setting): TopicSettings[Setting] => {

@@ -154,6 +154,8 @@ export interface ProduceRequest extends Readonly<TopicPartition> {
 
 export interface ProduceResult {
   readonly baseOffset: number
+  /** The time that the log set (LogAppendTime), or -1 where the producer's holds. */
+  readonly logAppendTime: number
   readonly logStartOffset: number
 }
 

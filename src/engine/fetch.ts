@@ -1,9 +1,10 @@
-import { OttlaError } from '../errors.js'
+import type { OttlaError } from '../errors.js'
 import type { PartitionLog } from '../log/partition-log.js'
 import type { RecordBatch } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import type { FetchRequest, FetchResult, Waiting } from './engine.js'
+import { asOttlaError, unknownPartition } from './engine-errors.js'
 
 type FindLog = (at: Readonly<TopicPartition>) => PartitionLog | undefined
 
@@ -32,7 +33,14 @@ async function readOnce(request: FetchRequest, findLog: FindLog): Promise<FetchR
     const { topic, partition } = wanted
     const log = findLog(wanted)
     if (log === undefined) {
-      results.push({ topic, partition, batches: [], highWatermark: -1, logStartOffset: -1, error: unknown(wanted) })
+      results.push({
+        topic,
+        partition,
+        batches: [],
+        highWatermark: -1,
+        logStartOffset: -1,
+        error: unknownPartition(wanted),
+      })
       continue
     }
     let batches: readonly RecordBatch[] = []
@@ -102,14 +110,7 @@ function advance(
 }
 
 function asFetchError(at: Readonly<TopicPartition>, log: PartitionLog, cause: unknown): OttlaError {
-  if (OttlaError.is(cause)) return cause.code === 'OTTLA_CLOSED' && log.isClosed ? unknown(at) : cause
-  const where = `${at.topic}-${at.partition}`
-  return new OttlaError('OTTLA_STORAGE_FAILED', `Reading ${where} failed: ${String(cause)}`, { cause })
-}
-
-function unknown(at: Readonly<TopicPartition>): OttlaError {
-  return new OttlaError(
-    'OTTLA_UNKNOWN_TOPIC_OR_PARTITION',
-    `There is no partition ${at.partition} of a topic ${at.topic}: create the topic first`,
-  )
+  // A log closes under a reader when its topic is deleted.
+  if (log.isClosed) return unknownPartition(at)
+  return asOttlaError(cause)
 }

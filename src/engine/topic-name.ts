@@ -24,22 +24,14 @@ export function checkTopicName(name: unknown): asserts name is string {
   }
 }
 
-/** The topic whose name differs only in '.' and '_': Kafka refuses the second, since its metrics cannot tell them apart. */
-export function collidesWith(name: string, existing: Iterable<string>): string | undefined {
-  const unified = unify(name)
-  for (const other of existing) {
-    if (other !== name && unify(other) === unified) return other
-  }
-  return undefined
+/** Topics whose names differ only in '.' and '_' collide: Kafka's metrics cannot tell them apart, so it refuses the second. */
+export function collisionKey(name: string): string {
+  return name.replaceAll('.', '_')
 }
 
 /** True for the topics that the broker keeps for itself. */
 export function isInternalTopic(name: string): boolean {
   return INTERNAL_TOPICS.has(name)
-}
-
-function unify(name: string): string {
-  return name.replaceAll('.', '_')
 }
 
 function invalid(message: string): OttlaError {

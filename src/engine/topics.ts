@@ -1,6 +1,6 @@
 import { OttlaError } from '../errors.js'
 import type { TopicCodecs } from './engine.js'
-import { isInternalTopic } from './topic-name.js'
+import { collisionKey, isInternalTopic } from './topic-name.js'
 
 /** What is known of a topic. A change makes a new object. */
 export interface TopicState {
@@ -57,6 +57,8 @@ export function producerIdsRecord(next: number): MetadataRecord {
 /** What the records of `__cluster_metadata` add up to. Changed by `apply` alone, at start and after each append. */
 export class TopicCatalog {
   readonly #topics = new Map<string, TopicState>()
+  /** Names by their collision key. */
+  readonly #collisions = new Map<string, string>()
   readonly #deleted = new Set<string>()
   readonly #logStarts = new Map<string, { id: string; offset: number }>()
   #clusterId = ''
@@ -86,8 +88,10 @@ export class TopicCatalog {
     return this.#topics.get(name)
   }
 
-  names(): Iterable<string> {
-    return this.#topics.keys()
+  /** The topic whose name differs from this one in '.' and '_' alone. */
+  collision(name: string): string | undefined {
+    const other = this.#collisions.get(collisionKey(name))
+    return other === name ? undefined : other
   }
 
   /** True for a topic that was deleted and not created again: what is still on disk of it may go. */
@@ -114,11 +118,13 @@ export class TopicCatalog {
     this.#version++
     if (value === null) {
       this.#topics.delete(name)
+      this.#collisions.delete(collisionKey(name))
       this.#deleted.add(name)
       return
     }
     const { id, partitions, configs, codecs } = fields(TOPIC + name, value)
     this.#deleted.delete(name)
+    this.#collisions.set(collisionKey(name), name)
     this.#topics.set(name, {
       name,
       topicId: text(name, id),

@@ -13,6 +13,8 @@ export interface LogSettings {
   readonly retentionBytes: number
   /** The largest batch that is taken, in bytes. Kafka: max.message.bytes. */
   readonly maxMessageBytes: number
+  /** Who sets the time: the producer, or the log when it appends. Kafka: message.timestamp.type. */
+  readonly messageTimestampType: 'CreateTime' | 'LogAppendTime'
 }
 
 export interface PartitionLogOptions {
@@ -27,6 +29,8 @@ export interface PartitionLogOptions {
 
 export interface AppendResult {
   readonly baseOffset: number
+  /** The time that the log set, or -1 where the producer's holds. */
+  readonly logAppendTime: number
   readonly logStartOffset: number
 }
 
@@ -268,6 +272,7 @@ export class PartitionLog {
         }
       }
       batch.assignOffsets(endOffset, 0)
+      if (this.settings.messageTimestampType === 'LogAppendTime') batch.stampLogAppendTime(this.#clock.now())
       if (this.#mustRoll(batch)) {
         if (entries.length > 0) break
         rollAt = endOffset
@@ -287,7 +292,7 @@ export class PartitionLog {
     try {
       const duplicate = this.#producers.check(entry.batch)?.duplicateOf
       if (duplicate === undefined) return true
-      settle(entry, { baseOffset: duplicate.baseOffset, logStartOffset: this.#logStartOffset }, undefined)
+      settle(entry, this.#result(duplicate.baseOffset, -1), undefined)
     } catch (error) {
       settle(entry, undefined, error)
     }
@@ -322,10 +327,15 @@ export class PartitionLog {
     // A storage that may lose its oldest segments by itself moves the log start with them.
     this.#logStartOffset = Math.max(this.#logStartOffset, this.#storage.segments[0]?.baseOffset ?? 0)
     for (const entry of write.entries) {
-      if (entry.batch.producerId >= 0) this.#producers.update(entry.batch)
-      settle(entry, { baseOffset: entry.batch.baseOffset, logStartOffset: this.#logStartOffset }, undefined)
+      const { batch } = entry
+      if (batch.producerId >= 0) this.#producers.update(batch)
+      settle(entry, this.#result(batch.baseOffset, batch.isLogAppendTime ? batch.maxTimestamp : -1), undefined)
     }
     this.#announce()
+  }
+
+  #result(baseOffset: number, logAppendTime: number): AppendResult {
+    return { baseOffset, logAppendTime, logStartOffset: this.#logStartOffset }
   }
 
   #announce(): void {

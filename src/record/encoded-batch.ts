@@ -22,7 +22,7 @@ import {
   TRANSACTIONAL_BIT,
   UNKNOWN_ATTRIBUTE_BITS,
 } from './batch-layout.js'
-import { readInt16, readInt32, readInt64, writeInt32, writeInt64 } from './big-endian.js'
+import { readInt16, readInt32, readInt64, writeInt16, writeInt32, writeInt64 } from './big-endian.js'
 import { crc32c } from './crc32c.js'
 import { EncodedRecordCursor } from './encoded-record-cursor.js'
 import type { CompressionType, RecordBatch, RecordCursor } from './record-batch.js'
@@ -119,6 +119,12 @@ export class EncodedBatch implements RecordBatch {
   assignOffsets(baseOffset: number, partitionLeaderEpoch: number): void {
     writeInt64(this.buffer, this.start, baseOffset)
     writeInt32(this.buffer, this.start + PARTITION_LEADER_EPOCH_AT, partitionLeaderEpoch)
+  }
+
+  stampLogAppendTime(timestamp: number): void {
+    writeInt16(this.buffer, this.start + ATTRIBUTES_AT, this.#attributes | LOG_APPEND_TIME_BIT)
+    writeInt64(this.buffer, this.start + MAX_TIMESTAMP_AT, timestamp)
+    writeInt32(this.buffer, this.start + CRC_AT, 0)
   }
 
   bytes(): Uint8Array {

@@ -26,6 +26,8 @@ export interface RecordBatch {
   readonly isLogAppendTime: boolean
   /** Gives the batch its place in the log. Changes the header only: neither field is covered by the checksum. */
   assignOffsets(baseOffset: number, partitionLeaderEpoch: number): void
+  /** Sets the time of the whole batch, as Kafka's LogAppendTime does. The checksum is computed anew when it is needed. */
+  stampLogAppendTime(timestamp: number): void
   /** The bytes as Kafka writes them, checksum included. A view: not to be written to. */
   bytes(): Uint8Array
   /** Copies the batch to `target` at `position`. The checksum is left out if it was not needed yet. */

@@ -1,0 +1,363 @@
+import { OttlaError } from '../errors.js'
+import { type LogSettings, PartitionLog } from '../log/partition-log.js'
+import type { Storage, TopicPartition } from '../storage/storage.js'
+import type { Clock } from '../time/clock.js'
+import { alterTopicConfigs, type BrokerSettings, parseTopicConfigs, topicSettings } from './config.js'
+import type { NewTopic } from './engine.js'
+import { asOttlaError, engineClosed, internalTopic, unknownPartition, unknownTopic } from './engine-errors.js'
+import { appendRecords, type KeyedRecord, replay } from './keyed-log.js'
+import { CLUSTER_METADATA, CONSUMER_OFFSETS, checkTopicName, isInternalTopic } from './topic-name.js'
+import {
+  clusterRecord,
+  deletedTopicRecord,
+  logStartRecord,
+  type MetadataRecord,
+  producerIdsRecord,
+  TopicCatalog,
+  type TopicState,
+  topicRecord,
+} from './topics.js'
+
+export interface TopicStoreOptions {
+  readonly storage: Storage
+  readonly clock: Clock
+  readonly settings: BrokerSettings
+}
+
+const MAX_PARTITIONS = 10_000
+/** Partitions that are opened side by side at start. */
+const OPENING_AT_ONCE = 16
+/** Ids are reserved in the log by the thousand, so that giving one out writes nothing (Kafka: ProducerIdsBlock). */
+const PRODUCER_ID_BLOCK = 1000
+
+/**
+ * Which topics there are, and their logs. Every change is first a record of `__cluster_metadata`, then takes effect:
+ * what a crash leaves undone in between is done when the store is loaded again.
+ */
+export class TopicStore {
+  readonly #storage: Storage
+  readonly #clock: Clock
+  readonly #settings: BrokerSettings
+  readonly #catalog = new TopicCatalog()
+  readonly #logs = new Map<string, PartitionLog[]>()
+  readonly #changeListeners = new Set<() => void>()
+  /** Changes run one after the other: each looks at the catalog, writes, then applies what it wrote. */
+  #changes: Promise<unknown> = Promise.resolve()
+  #producerIds = { next: 0, end: 0 }
+  #isClosed = false
+
+  constructor(options: TopicStoreOptions) {
+    this.#storage = options.storage
+    this.#clock = options.clock
+    this.#settings = options.settings
+  }
+
+  get clusterId(): string {
+    return this.#catalog.clusterId
+  }
+
+  /** Rises with each change of a topic. */
+  get version(): number {
+    return this.#catalog.version
+  }
+
+  /** In the order of their names. */
+  get topics(): TopicState[] {
+    return this.#catalog.topics
+  }
+
+  get(name: string): TopicState | undefined {
+    return this.#catalog.get(name)
+  }
+
+  /** The logs of a topic by partition, ottla's own topics included. */
+  logs(name: string): readonly PartitionLog[] | undefined {
+    return this.#logs.get(name)
+  }
+
+  readonly find = (at: Readonly<TopicPartition>): PartitionLog | undefined => this.#logs.get(at.topic)?.[at.partition]
+
+  /** Throws OTTLA_UNKNOWN_TOPIC_OR_PARTITION or OTTLA_CLOSED. */
+  log(at: Readonly<TopicPartition>): PartitionLog {
+    const log = this.find(at)
+    if (log === undefined) throw this.#isClosed ? engineClosed() : unknownPartition(at)
+    return log
+  }
+
+  /** Reads `__cluster_metadata` and opens every log. */
+  async load(): Promise<void> {
+    const metadata = await this.#openLog({ topic: CLUSTER_METADATA, partition: 0 }, undefined)
+    this.#logs.set(CLUSTER_METADATA, [metadata])
+    const decoder = new TextDecoder()
+    await replay(metadata, (key, value) => {
+      this.#catalog.apply({ key: decoder.decode(key), value: value === null ? null : decoder.decode(value) })
+    })
+    if (this.#catalog.clusterId === '') await this.#record([clusterRecord(newId())])
+    // What a deletion left behind when the process ended in the middle of it. A stray of which nothing is known stays.
+    for (const at of await this.#storage.partitions()) {
+      if (this.#catalog.wasDeleted(at.topic)) await this.#storage.deletePartition(at)
+    }
+    const { topics } = this.#catalog
+    for (let first = 0; first < topics.length; first += OPENING_AT_ONCE) {
+      await Promise.all(topics.slice(first, first + OPENING_AT_ONCE).map((topic) => this.#openTopic(topic)))
+    }
+  }
+
+  /** For each the topic as it was made, or why it was not. With `validateOnly` nothing is made. */
+  create(topics: readonly NewTopic[], validateOnly: boolean): Promise<(TopicState | OttlaError)[]> {
+    return this.#inOrder(async () => {
+      const seen = new Set<string>()
+      const prepared = topics.map((topic) => this.#prepare(topic, seen))
+      const accepted = prepared.filter((outcome): outcome is TopicState => !OttlaError.is(outcome))
+      if (!validateOnly && accepted.length > 0) await this.#create(accepted)
+      return prepared
+    })
+  }
+
+  /** `__consumer_offsets`, made when it is first needed; how many partitions it has is fixed from then on, as in Kafka. */
+  async offsetsLogs(): Promise<readonly PartitionLog[]> {
+    const existing = this.#logs.get(CONSUMER_OFFSETS)
+    if (existing !== undefined) return existing
+    return this.#inOrder(async () => {
+      const offsets: TopicState = {
+        name: CONSUMER_OFFSETS,
+        topicId: newId(),
+        partitionCount: this.#settings.offsetsTopicNumPartitions,
+        configs: { 'cleanup.policy': 'compact' },
+        codecs: null,
+        internal: true,
+      }
+      if (!this.#logs.has(CONSUMER_OFFSETS)) await this.#create([offsets])
+      return this.#logs.get(CONSUMER_OFFSETS) ?? []
+    })
+  }
+
+  /** Raises the partition count of a topic. */
+  grow(name: string, partitionCount: number): Promise<TopicState> {
+    return this.#inOrder(async () => {
+      const topic = this.#mutable(name, 'keeps its partitions')
+      checkPartitionCount(name, partitionCount)
+      if (partitionCount <= topic.partitionCount) {
+        throw new OttlaError(
+          'OTTLA_INVALID_PARTITIONS',
+          `Topic ${name} has ${topic.partitionCount} partitions: the count can only rise, not become ${partitionCount}`,
+        )
+      }
+      const grown = { ...topic, partitionCount }
+      await this.#discardStrays([grown], topic.partitionCount)
+      await this.#record([topicRecord(grown)])
+      await this.#openTopic(grown)
+      this.#announce()
+      return grown
+    })
+  }
+
+  /** The tombstone is the deletion; what follows only clears away. */
+  delete(name: string): Promise<TopicState> {
+    return this.#inOrder(async () => {
+      const topic = this.#mutable(name, 'cannot be deleted')
+      await this.#record([deletedTopicRecord(name)])
+      const logs = this.#logs.get(name) ?? []
+      this.#logs.delete(name)
+      this.#announce()
+      await closeAll(logs)
+      for (const { at } of logs) await this.#storage.deletePartition(at)
+      return topic
+    })
+  }
+
+  /** Sets configs, or takes them back to their default where the value is null. */
+  alterConfigs(name: string, changes: Readonly<Record<string, string | null>>): Promise<void> {
+    return this.#inOrder(async () => {
+      const topic = this.#catalog.get(name)
+      if (topic === undefined) throw unknownTopic(name)
+      const altered = { ...topic, configs: alterTopicConfigs(topic.configs, changes) }
+      await this.#record([topicRecord(altered)])
+      const settings = this.#logSettings(altered)
+      for (const log of this.#logs.get(name) ?? []) log.settings = settings
+      this.#announce()
+    })
+  }
+
+  /** Moves a log start up, for good. -1 stands for the high watermark. */
+  async deleteRecords(at: TopicPartition, beforeOffset: number): Promise<number> {
+    const log = this.log(at)
+    const topic = this.#mutable(at.topic, 'keeps its records')
+    const offset = beforeOffset === -1 ? log.highWatermark : beforeOffset
+    log.checkDeletable(offset)
+    if (offset > log.logStartOffset) {
+      await this.#inOrder(() => this.#record([logStartRecord(topic, at.partition, offset)]))
+    }
+    return log.deleteRecords(offset)
+  }
+
+  nextProducerId(): Promise<number> {
+    return this.#inOrder(async () => {
+      if (this.#producerIds.next === this.#producerIds.end) {
+        const next = this.#catalog.nextProducerId
+        await this.#record([producerIdsRecord(next + PRODUCER_ID_BLOCK)])
+        this.#producerIds = { next, end: next + PRODUCER_ID_BLOCK }
+      }
+      return this.#producerIds.next++
+    })
+  }
+
+  /** Drops what retention no longer keeps of a topic. Returns how many segments went. */
+  async applyRetention(name: string): Promise<number> {
+    const logs = this.#logs.get(name)
+    if (logs === undefined) throw this.#isClosed ? engineClosed() : unknownTopic(name)
+    let dropped = 0
+    for (const log of logs) dropped += await log.applyRetention()
+    return dropped
+  }
+
+  /** Resolves when a topic changes, the store closes or the caller aborts. */
+  changed(signal: AbortSignal | undefined): Promise<void> {
+    return new Promise((resolve) => {
+      if (signal?.aborted === true || this.#isClosed) return resolve()
+      const wake = (): void => {
+        this.#changeListeners.delete(wake)
+        signal?.removeEventListener('abort', wake)
+        resolve()
+      }
+      this.#changeListeners.add(wake)
+      signal?.addEventListener('abort', wake)
+    })
+  }
+
+  /** Lets the change under way finish, then closes every log. */
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#announce()
+    await this.#changes
+    const logs = [...this.#logs.values()].flat()
+    this.#logs.clear()
+    await closeAll(logs)
+  }
+
+  #prepare(topic: NewTopic, seen: Set<string>): TopicState | OttlaError {
+    const { name } = topic
+    try {
+      checkTopicName(name)
+      if (isInternalTopic(name)) throw internalTopic(name, 'is made when it is needed')
+      if (seen.has(name)) throw new OttlaError('OTTLA_INVALID_ARGUMENT', `Topic ${name} is named twice in one request`)
+      seen.add(name)
+      if (this.#catalog.get(name) !== undefined) {
+        throw new OttlaError('OTTLA_TOPIC_EXISTS', `Topic ${name} exists already`)
+      }
+      const other = this.#catalog.collision(name)
+      if (other !== undefined) {
+        throw new OttlaError(
+          'OTTLA_INVALID_TOPIC',
+          `Topic ${name} collides with ${other}: as in Kafka, names that differ only in '.' and '_' are refused`,
+        )
+      }
+      const partitionCount = topic.partitionCount === -1 ? this.#settings.numPartitions : topic.partitionCount
+      checkPartitionCount(name, partitionCount)
+      const configs = parseTopicConfigs(topic.configs ?? {})
+      return { name, topicId: newId(), partitionCount, configs, codecs: topic.codecs ?? null, internal: false }
+    } catch (error) {
+      return asOttlaError(error)
+    }
+  }
+
+  /** The record is the creation: partitions that a crash keeps from being made are made at the next start. */
+  async #create(topics: readonly TopicState[]): Promise<void> {
+    await this.#discardStrays(topics, 0)
+    await this.#record(topics.map(topicRecord))
+    for (const topic of topics) await this.#openTopic(topic)
+    this.#announce()
+  }
+
+  /** A partition that no topic owns has the name of one that is about to be: it must not come back as its beginning. */
+  async #discardStrays(topics: readonly TopicState[], firstPartition: number): Promise<void> {
+    const counts = new Map(topics.map(({ name, partitionCount }) => [name, partitionCount]))
+    for (const at of await this.#storage.partitions()) {
+      const count = counts.get(at.topic) ?? 0
+      if (at.partition >= firstPartition && at.partition < count) await this.#storage.deletePartition(at)
+    }
+  }
+
+  async #openTopic(topic: TopicState): Promise<void> {
+    const logs = [...(this.#logs.get(topic.name) ?? [])]
+    while (logs.length < topic.partitionCount) {
+      logs.push(await this.#openLog({ topic: topic.name, partition: logs.length }, topic))
+    }
+    this.#logs.set(topic.name, logs)
+  }
+
+  async #openLog(at: TopicPartition, topic: TopicState | undefined): Promise<PartitionLog> {
+    const { indexIntervalBytes } = topicSettings(topic?.configs ?? {}, this.#settings)
+    const storage = await this.#storage.openPartition(at, {
+      indexIntervalBytes,
+      internal: isInternalTopic(at.topic),
+      ...(topic !== undefined && { topicId: topic.topicId }),
+    })
+    return PartitionLog.open({
+      at,
+      storage,
+      acknowledgeAfter: this.#storage.acknowledgeAfter,
+      settings: this.#logSettings(topic),
+      clock: this.#clock,
+      logStartOffset: topic === undefined ? 0 : this.#catalog.logStart(topic, at.partition),
+    })
+  }
+
+  #logSettings(topic: TopicState | undefined): LogSettings {
+    const settings = topicSettings(topic?.configs ?? {}, this.#settings)
+    // Ottla's own topics, and those that are compacted alone, keep what the broker's retention would drop.
+    const expires = topic !== undefined && !topic.internal && settings.cleanupPolicy.includes('delete')
+    return expires ? settings : { ...settings, retentionMs: -1, retentionBytes: -1 }
+  }
+
+  #mutable(name: string, rule: string): TopicState {
+    if (isInternalTopic(name)) throw internalTopic(name, rule)
+    const topic = this.#catalog.get(name)
+    if (topic === undefined) throw unknownTopic(name)
+    return topic
+  }
+
+  async #record(records: readonly MetadataRecord[]): Promise<void> {
+    const encoder = new TextEncoder()
+    const encoded: KeyedRecord[] = records.map(({ key, value }) => ({
+      key: encoder.encode(key),
+      value: value === null ? null : encoder.encode(value),
+    }))
+    await appendRecords(this.log({ topic: CLUSTER_METADATA, partition: 0 }), encoded, this.#clock.now())
+    for (const record of records) this.#catalog.apply(record)
+  }
+
+  #announce(): void {
+    for (const listener of this.#changeListeners) listener()
+  }
+
+  #inOrder<T>(change: () => Promise<T>): Promise<T> {
+    if (this.#isClosed) return Promise.reject(engineClosed())
+    const done = this.#changes.then(change)
+    // Its caller hears of a failure; the next change begins anew.
+    this.#changes = done.catch(() => undefined)
+    return done
+  }
+}
+
+/** Closes all, then throws the first failure. */
+async function closeAll(logs: readonly PartitionLog[]): Promise<void> {
+  const outcomes = await Promise.allSettled(logs.map((log) => log.close()))
+  for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+}
+
+function checkPartitionCount(topic: string, count: number): void {
+  if (Number.isInteger(count) && count >= 1 && count <= MAX_PARTITIONS) return
+  throw new OttlaError(
+    'OTTLA_INVALID_PARTITIONS',
+    `Topic ${topic} cannot have ${count} partitions: give a whole number from 1 to ${MAX_PARTITIONS}`,
+  )
+}
+
+/** 16 random bytes as Kafka writes a Uuid: never with a leading dash, which its tools would take for an option. */
+function newId(): string {
+  for (;;) {
+    const id = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('base64url')
+    if (!id.startsWith('-')) return id
+  }
+}
