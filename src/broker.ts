@@ -1,12 +1,13 @@
-import { EngineClient } from './client/client.js'
+import { EngineClient, nameOfTopic } from './client/client.js'
 import { IdleWatch } from './client/idle.js'
 import { brokerLabel, isInside } from './client/inside-handler.js'
-import { aSignal, checkOptions, describe, invalid } from './client/options.js'
+import { aSignal, checkOptions } from './client/options.js'
 import type { Abortable } from './client/producer.js'
-import { type AnyTopic, isTopic } from './client/topic.js'
+import type { AnyTopic } from './client/topic.js'
 import { brokerSettings } from './engine/config.js'
 import { EmbeddedEngine } from './engine/embedded-engine.js'
 import { OttlaError } from './errors.js'
+import { randomId } from './random-id.js'
 import { MemoryStorage } from './storage/memory-storage.js'
 import type { RecoveryReport, Storage } from './storage/storage.js'
 import { type Clock, systemClock } from './time/clock.js'
@@ -27,12 +28,14 @@ export interface IdleOptions extends Abortable {
 
 const BROKER_OPTIONS = {
   storage: hasMethod('openPartition', 'a Storage'),
-  config: (value: unknown) => (typeof value === 'object' && value !== null ? undefined : 'an object'),
+  config: (value: unknown) =>
+    typeof value === 'object' && value !== null && !Array.isArray(value) ? undefined : 'an object',
   clock: hasMethod('monotonic', 'a Clock'),
 }
 const IDLE_OPTIONS = {
   signal: aSignal,
-  groups: (value: unknown) => (Array.isArray(value) ? undefined : 'an array of group ids'),
+  groups: (value: unknown) =>
+    Array.isArray(value) && value.every((id) => typeof id === 'string') ? undefined : 'an array of group ids',
 }
 
 /**
@@ -50,7 +53,7 @@ export class Broker extends EngineClient {
   readonly #label: string
 
   private constructor(engine: EmbeddedEngine, clock: Clock, idle: IdleWatch) {
-    const id = crypto.randomUUID()
+    const id = randomId()
     super(engine, clock, id, idle)
     this.#engine = engine
     this.#idle = idle
@@ -84,6 +87,7 @@ export class Broker extends EngineClient {
    */
   async idle(options: IdleOptions = {}): Promise<void> {
     checkOptions('idle', options, IDLE_OPTIONS)
+    this.mustBeOpen()
     if (isInside(this.#label)) {
       throw new OttlaError('OTTLA_NEVER_IDLE', 'idle() inside a handler would wait for that handler: call it outside')
     }
@@ -92,12 +96,12 @@ export class Broker extends EngineClient {
 
   /** Drops the segments that retention no longer keeps, instead of when that is next due. */
   async applyRetention(topic: AnyTopic | string): Promise<void> {
-    if (typeof topic !== 'string' && !isTopic(topic)) throw invalid(`A topic is not ${describe(topic)}`)
-    await this.#engine.applyRetention(typeof topic === 'string' ? topic : topic.name)
+    this.mustBeOpen()
+    await this.#engine.applyRetention(nameOfTopic(topic))
   }
 }
 
 function hasMethod(method: string, kind: string): (value: unknown) => string | undefined {
   return (value) =>
-    typeof value === 'object' && value !== null && Reflect.get(value, method) instanceof Function ? undefined : kind
+    typeof value === 'object' && value !== null && typeof Reflect.get(value, method) === 'function' ? undefined : kind
 }

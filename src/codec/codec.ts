@@ -20,12 +20,15 @@
 export interface Codec<Output, Input = Output> {
   /** Recorded with the topic: opening it with a codec of another name is OTTLA_CODEC_MISMATCH. */
   readonly name: string
+  /** Called during `send`, with neither null nor undefined. */
   readonly encode: (value: Input) => Uint8Array
+  /** Called when the message is delivered. */
   readonly decode: (bytes: Uint8Array) => Output
 }
 
 /** What zod, valibot, arktype and others offer alike: https://standardschema.dev, version 1. */
 export interface StandardSchema<Input, Output> {
+  /** The specification's one property. `validate` must answer at once: a promise is refused. */
   readonly '~standard': {
     readonly version: 1
     readonly vendor: string

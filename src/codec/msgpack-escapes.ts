@@ -1,6 +1,9 @@
 import { isAnyArrayBuffer } from 'node:util/types'
-import { C1 } from 'msgpackr'
+import { unpack } from 'msgpackr/pack'
 import { beginsWithMark } from './utf8.js'
+
+/** What msgpackr reads for the byte 0xc1, which MessagePack never uses, and packs as that byte again. */
+export const C1: unknown = unpack(Uint8Array.of(0xc1))
 
 /**
  * What msgpackr would not give back stands in a record as an array that begins with C1, a mark no value can hold:

@@ -74,8 +74,6 @@ interface Config<Value extends number | string> {
   readonly brokerName: string
   readonly type: ConfigType
   readonly defaultValue: Value
-  /** Where Kafka's own default is another. */
-  readonly kafkaDefault?: Value
   /** Undefined when the value is not allowed. */
   readonly parse: (value: unknown) => Value | undefined
   readonly allowed: string
@@ -104,7 +102,6 @@ const TOPIC_CONFIGS: { readonly [Setting in keyof TopicSettings]: TopicConfig<To
     topicName: 'retention.ms',
     brokerName: 'log.retention.ms',
     defaultValue: -1,
-    kafkaDefault: 7 * DAY_MS,
     ...long(-1),
     documentation: 'How long messages are kept at least, in milliseconds; -1 for ever.',
   },
@@ -171,7 +168,6 @@ const BROKER_CONFIGS: { readonly [Setting in keyof OwnBrokerSettings]: Config<Ow
   groupInitialRebalanceDelayMs: {
     brokerName: 'group.initial.rebalance.delay.ms',
     defaultValue: 0,
-    kafkaDefault: 3000,
     ...int(0),
     documentation: 'How long the first rebalance of a new group waits for more members, in milliseconds.',
   },
@@ -196,7 +192,6 @@ const BROKER_CONFIGS: { readonly [Setting in keyof OwnBrokerSettings]: Config<Ow
   offsetsTopicNumPartitions: {
     brokerName: 'offsets.topic.num.partitions',
     defaultValue: 1,
-    kafkaDefault: 50,
     ...int(1),
     documentation: 'Partitions of __consumer_offsets, fixed when it is created.',
   },
@@ -226,15 +221,6 @@ const BROKER_NAMES: ReadonlyMap<string, Config<number | string>> = new Map(
     [camelCase(config.brokerName), config],
     [config.brokerName, config],
   ]),
-)
-
-/** Kafka's own defaults where ottla's are others, as a broker's config: what a stand-alone server begins with. */
-export const KAFKA_DEFAULTS: Readonly<Record<string, number | string>> = Object.freeze(
-  Object.fromEntries(
-    ALL_CONFIGS.flatMap((config): [string, number | string][] =>
-      config.kafkaDefault === undefined ? [] : [[config.brokerName, config.kafkaDefault]],
-    ),
-  ),
 )
 
 /**

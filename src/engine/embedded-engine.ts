@@ -81,6 +81,7 @@ export class EmbeddedEngine implements Engine {
       initialRebalanceDelayMs: settings.groupInitialRebalanceDelayMs,
       minSessionTimeoutMs: settings.groupMinSessionTimeoutMs,
       maxSessionTimeoutMs: settings.groupMaxSessionTimeoutMs,
+      offsetMetadataMaxBytes: settings.offsetMetadataMaxBytes,
     })
   }
 

@@ -1,5 +1,6 @@
 import { OttlaError } from '../errors.js'
 import { type LogSettings, PartitionLog } from '../log/partition-log.js'
+import { randomId } from '../random-id.js'
 import type { Storage, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { alterTopicConfigs, type BrokerSettings, parseTopicConfigs, topicSettings } from './config.js'
@@ -92,7 +93,7 @@ export class TopicStore {
     await replay(metadata, (key, value) => {
       this.#catalog.apply({ key: decoder.decode(key), value: value === null ? null : decoder.decode(value) })
     })
-    if (this.#catalog.clusterId === '') await this.#record([clusterRecord(newId())])
+    if (this.#catalog.clusterId === '') await this.#record([clusterRecord(randomId())])
     // What a deletion left behind when the process ended in the middle of it. A stray of which nothing is known stays.
     for (const at of await this.#storage.partitions()) {
       if (this.#catalog.wasDeleted(at.topic)) await this.#storage.deletePartition(at)
@@ -121,7 +122,7 @@ export class TopicStore {
     return this.#inOrder(async () => {
       const offsets: TopicState = {
         name: CONSUMER_OFFSETS,
-        topicId: newId(),
+        topicId: randomId(),
         partitionCount: this.#settings.offsetsTopicNumPartitions,
         configs: { 'cleanup.policy': 'compact' },
         codecs: null,
@@ -255,7 +256,7 @@ export class TopicStore {
       const partitionCount = topic.partitionCount === -1 ? this.#settings.numPartitions : topic.partitionCount
       checkPartitionCount(name, partitionCount)
       const configs = parseTopicConfigs(topic.configs ?? {})
-      return { name, topicId: newId(), partitionCount, configs, codecs: topic.codecs ?? null, internal: false }
+      return { name, topicId: randomId(), partitionCount, configs, codecs: topic.codecs ?? null, internal: false }
     } catch (error) {
       return asOttlaError(error)
     }
@@ -352,12 +353,4 @@ function checkPartitionCount(topic: string, count: number): void {
     'OTTLA_INVALID_PARTITIONS',
     `Topic ${topic} cannot have ${count} partitions: give a whole number from 1 to ${MAX_PARTITIONS}`,
   )
-}
-
-/** 16 random bytes as Kafka writes a Uuid: never with a leading dash, which its tools would take for an option. */
-function newId(): string {
-  for (;;) {
-    const id = Buffer.from(crypto.getRandomValues(new Uint8Array(16))).toString('base64url')
-    if (!id.startsWith('-')) return id
-  }
 }

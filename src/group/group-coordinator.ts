@@ -61,14 +61,19 @@ export interface GroupCoordinatorOptions {
   readonly minSessionTimeoutMs?: number | undefined
   /** Default 1800000. Kafka: group.max.session.timeout.ms. */
   readonly maxSessionTimeoutMs?: number | undefined
+  /** Characters of the note that goes with a committed offset. Default 4096. Kafka: offset.metadata.max.bytes. */
+  readonly offsetMetadataMaxBytes?: number | undefined
   /** Called when a group's committed offsets, members or state change; in the midst of it, so ask for the group later. */
   readonly onChange?: ((groupId: string) => void) | undefined
 }
 
-const DEFAULTS = { initialRebalanceDelayMs: 0, minSessionTimeoutMs: 6_000, maxSessionTimeoutMs: 1_800_000 }
-
-/** Kafka's offset.metadata.max.bytes; Kafka too counts characters. */
-const OFFSET_METADATA_MAX_LENGTH = 4096
+const DEFAULTS = {
+  initialRebalanceDelayMs: 0,
+  minSessionTimeoutMs: 6_000,
+  maxSessionTimeoutMs: 1_800_000,
+  // Kafka too counts characters.
+  offsetMetadataMaxBytes: 4096,
+}
 
 /**
  * Kafka's group coordinator for the classic protocol. It moves the members' metadata and assignments as opaque bytes:
@@ -82,6 +87,7 @@ export class GroupCoordinator {
   readonly #initialRebalanceDelayMs: number
   readonly #minSessionTimeoutMs: number
   readonly #maxSessionTimeoutMs: number
+  readonly #offsetMetadataMaxBytes: number
   /** Groups that have or had members since start. A group may also exist by its committed offsets alone. */
   readonly #groups = new Map<string, Group>()
   #closed = false
@@ -93,6 +99,7 @@ export class GroupCoordinator {
     this.#initialRebalanceDelayMs = options.initialRebalanceDelayMs ?? DEFAULTS.initialRebalanceDelayMs
     this.#minSessionTimeoutMs = options.minSessionTimeoutMs ?? DEFAULTS.minSessionTimeoutMs
     this.#maxSessionTimeoutMs = options.maxSessionTimeoutMs ?? DEFAULTS.maxSessionTimeoutMs
+    this.#offsetMetadataMaxBytes = options.offsetMetadataMaxBytes ?? DEFAULTS.offsetMetadataMaxBytes
   }
 
   /**
@@ -178,7 +185,7 @@ export class GroupCoordinator {
       throw this.#exists(groupId) ? unknownMember(groupId, request.memberId) : groupNotFound(groupId)
     }
     const results = offsets.map((offset) => {
-      return { topic: offset.topic, partition: offset.partition, error: refusal(offset) }
+      return { topic: offset.topic, partition: offset.partition, error: refusal(offset, this.#offsetMetadataMaxBytes) }
     })
     await this.#offsets.commit(
       groupId,
@@ -298,11 +305,11 @@ function checkGroupId(groupId: string): void {
   throw new OttlaError('OTTLA_INVALID_GROUP_ID', 'A group with members needs an id that is not empty. Give it a name.')
 }
 
-function refusal({ topic, partition, offset, metadata }: OffsetToCommit): OttlaError | null {
-  if (metadata !== null && metadata.length > OFFSET_METADATA_MAX_LENGTH) {
+function refusal({ topic, partition, offset, metadata }: OffsetToCommit, maxLength: number): OttlaError | null {
+  if (metadata !== null && metadata.length > maxLength) {
     return new OttlaError(
       'OTTLA_OFFSET_METADATA_TOO_LARGE',
-      `The metadata committed for ${topic}-${partition} has ${metadata.length} characters, and ${OFFSET_METADATA_MAX_LENGTH} are allowed. Make it shorter.`,
+      `The metadata committed for ${topic}-${partition} has ${metadata.length} characters, and ${maxLength} are allowed. Make it shorter.`,
     )
   }
   // Below 0 too: Kafka takes them, and kafkajs commits -1 and -2 to have a group begin at its default again.

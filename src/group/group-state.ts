@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomId } from '../random-id.js'
 import type { Clock } from '../time/clock.js'
 import {
   fencedInstance,
@@ -102,7 +102,7 @@ export class Group {
     }
     if (memberId !== '') return this.#rejoin(request, signal)
 
-    const newId = `${instanceId ?? request.clientId}-${randomUUID()}`
+    const newId = `${instanceId ?? request.clientId}-${randomId()}`
     const present = instanceId === null ? undefined : this.#roster.staticMember(instanceId)
     if (present !== undefined) return this.#replaceStatic(present, newId, request, signal)
     if (instanceId === null && request.requireMemberId === true) {

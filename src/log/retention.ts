@@ -25,20 +25,6 @@ export function segmentsToDrop(
 }
 
 /**
- * True when all the segments are expired, the active one included. Kafka rolls it then, so that it can go: else the
- * last messages of a quiet topic would never leave.
- */
-export function shouldRollForRetention(
-  segments: readonly Segment[],
-  settings: RetentionSettings,
-  now: number,
-  logStartOffset: number,
-  highWatermark: number = Number.POSITIVE_INFINITY,
-): boolean {
-  return countExpired(segments, settings, now, logStartOffset, highWatermark) === segments.length
-}
-
-/**
  * True when `batch`, whose offsets are set, begins a new segment. Age is counted between timestamps, as in Kafka, not
  * against a clock: a log that is imported or replayed gets the same segments again.
  */

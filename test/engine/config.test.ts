@@ -5,7 +5,6 @@ import {
   type ConfigEntry,
   describeBrokerConfigs,
   describeTopicConfigs,
-  KAFKA_DEFAULTS,
   parseTopicConfigs,
   topicConfigEntries,
   topicSettings,
@@ -45,6 +44,13 @@ function refusal(act: () => unknown): string {
     throw error
   }
   return 'not refused'
+}
+
+/** Kafka's own defaults where ottla's are others. */
+const KAFKA_DEFAULTS = {
+  'log.retention.ms': 604_800_000,
+  'group.initial.rebalance.delay.ms': 3000,
+  'offsets.topic.num.partitions': 50,
 }
 
 const camelCase = (name: string): string => name.replace(/\.(.)/g, (_, letter: string) => letter.toUpperCase())

@@ -1,6 +1,6 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type RetentionSettings, segmentsToDrop, shouldRoll, shouldRollForRetention } from '../../src/log/retention.js'
+import { type RetentionSettings, segmentsToDrop, shouldRoll } from '../../src/log/retention.js'
 import type { Segment } from '../../src/storage/storage.js'
 
 const FOREVER: RetentionSettings = { retentionMs: -1, retentionBytes: -1 }
@@ -105,27 +105,6 @@ describe('segmentsToDrop', () => {
         }
       }),
     )
-  })
-})
-
-describe('shouldRollForRetention', () => {
-  const aged = { ...FOREVER, retentionMs: 100 }
-
-  it('is true when the active segment is expired like all the others', () => {
-    expect(shouldRollForRetention(segments([10, 1], [10, 2]), aged, 1000, 0)).toBe(true)
-    expect(shouldRollForRetention(segments([10, 1], [10, 950]), aged, 1000, 0)).toBe(false)
-    expect(shouldRollForRetention(segments([10, 1]), { ...FOREVER, retentionBytes: 0 }, 1000, 0)).toBe(true)
-  })
-
-  it('is false while the active segment is empty: there is nothing to let go', () => {
-    expect(shouldRollForRetention(segments([10, 1], [0, -1]), aged, 1000, 0)).toBe(false)
-    expect(shouldRollForRetention(segments([0, -1]), { ...FOREVER, retentionBytes: 0 }, 1000, 0)).toBe(false)
-  })
-
-  it('is false for a log start offset alone, and beyond the high watermark', () => {
-    expect(shouldRollForRetention(segments([10, 1]), FOREVER, 1000, 10)).toBe(false)
-    expect(shouldRollForRetention(segments([10, 1]), aged, 1000, 0, 9)).toBe(false)
-    expect(shouldRollForRetention(segments([10, 1]), aged, 1000, 0, 10)).toBe(true)
   })
 })
 
