@@ -11,7 +11,7 @@ describe('joining', () => {
     const joined = await rig.member({ protocols: [range('orders')] }).join()
     expect(joined).toMatchObject({ generationId: 1, protocolType: 'consumer', protocolName: 'range' })
     expect(joined.leader).toBe(joined.memberId)
-    expect(joined.memberId).toMatch(/^app-[0-9a-f-]{36}$/)
+    expect(joined.memberId).toMatch(/^app-[A-Za-z0-9_-]{22}$/)
     expect(joined.members).toEqual([{ memberId: joined.memberId, instanceId: null, metadata: bytes('orders') }])
     expect(await rig.state()).toBe('CompletingRebalance')
   })
