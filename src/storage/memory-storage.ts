@@ -3,6 +3,7 @@ import { type MemoryBudget, MemoryPartition } from './memory-partition.js'
 import { SlabPool } from './slab-pool.js'
 import type { PartitionOptions, Storage, TopicPartition } from './storage.js'
 
+/** The bounds of a `MemoryStorage`. */
 export interface MemoryStorageOptions {
   /**
    * How many bytes of batches the partitions may hold together; internal topics do not count. An append that would

@@ -3,7 +3,9 @@ import type { Clock } from '../time/clock.js'
 
 /** One partition of one topic. */
 export interface TopicPartition {
+  /** The topic's name. */
   topic: string
+  /** Counted from 0. */
   partition: number
 }
 
@@ -37,12 +39,15 @@ export interface Storage {
   close(): Promise<void>
 }
 
+/** What the broker hands to a storage that it opens. */
 export interface StorageContext {
+  /** The only source of time and timers for the storage. */
   readonly clock: Clock
   /** Told of each repair that opening made, such as a torn tail that was cut. */
   readonly onRecovery: (report: RecoveryReport) => void
 }
 
+/** What the broker knows of a partition that it opens. */
 export interface PartitionOptions {
   /** Kafka's topic id: 22 characters, base64url. Kept beside the log where the storage has a place for it. */
   topicId?: string
@@ -62,6 +67,7 @@ export interface RecoveryReport extends TopicPartition {
   removedBytes: number
   /** The log end offset after the repair. */
   logEndOffset: number
+  /** What was wrong there, in words. */
   reason: string
 }
 
@@ -71,6 +77,7 @@ export interface Segment {
   readonly baseOffset: number
   /** One past the last offset in it; equal to `baseOffset` while it is empty. */
   readonly endOffset: number
+  /** Of its batches, without indexes. */
   readonly sizeInBytes: number
   /** The largest timestamp in it, -1 while it is empty. */
   readonly maxTimestamp: number
@@ -119,7 +126,10 @@ export interface PartitionStorage {
   close(): void | Promise<void>
 }
 
+/** The producers' state that was kept at some offset. */
 export interface Snapshot {
+  /** The state covers every batch below it. */
   readonly offset: number
+  /** In Kafka's format; the storage does not look inside. */
   readonly bytes: Uint8Array
 }

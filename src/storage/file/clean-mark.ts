@@ -1,0 +1,47 @@
+import { crc32c } from '../../record/crc32c.js'
+import type { FileSegment } from './segment.js'
+
+/** What a partition held when it was closed: with it nothing needs to be read to open it again. */
+export interface PartitionMark {
+  readonly topicId: string | undefined
+  readonly segments: readonly SegmentMark[]
+}
+
+export interface SegmentMark {
+  readonly baseOffset: number
+  readonly endOffset: number
+  readonly sizeInBytes: number
+  readonly maxTimestamp: number
+  readonly firstTimestamp: number
+  /** Of its index files, undefined where they were not written. */
+  readonly indexBytes: number | undefined
+  readonly timeIndexBytes: number | undefined
+}
+
+/** Partitions by the name of their directory. */
+export type Marks = Map<string, PartitionMark>
+
+export function markOf(segment: FileSegment): SegmentMark {
+  const { baseOffset, endOffset, sizeInBytes, maxTimestamp, firstTimestamp, indexBytes, timeIndexBytes } = segment
+  return { baseOffset, endOffset, sizeInBytes, maxTimestamp, firstTimestamp, indexBytes, timeIndexBytes }
+}
+
+/** A checksum goes with it, since a mark that lies about an end would make the log lie. */
+export function encodeMarks(marks: Marks): Uint8Array {
+  const partitions = JSON.stringify(Object.fromEntries(marks))
+  return Buffer.from(`{"crc32c":${checksum(partitions)},"partitions":${partitions}}\n`)
+}
+
+/** No marks where the file is not one that `encodeMarks` wrote: the partitions are then checked. */
+export function decodeMarks(bytes: Uint8Array): Marks {
+  const text = Buffer.from(bytes).toString()
+  const [, crc, partitions] = /^\{"crc32c":(\d+),"partitions":(.*)\}\n$/.exec(text) ?? []
+  if (partitions === undefined || Number(crc) !== checksum(partitions)) return new Map()
+  // The checksum says that these are the bytes of encodeMarks.
+  return new Map(Object.entries(JSON.parse(partitions) as Record<string, PartitionMark>))
+}
+
+function checksum(text: string): number {
+  const bytes = Buffer.from(text)
+  return crc32c(bytes, 0, bytes.length)
+}

@@ -1,0 +1,553 @@
+import { join } from 'node:path'
+import { OttlaError } from '../../errors.js'
+import type { EncodedBatch } from '../../record/encoded-batch.js'
+import type { RecordBatch } from '../../record/record-batch.js'
+import type { SegmentIndex } from '../segment-index.js'
+import type { PartitionStorage, Snapshot, TopicPartition } from '../storage.js'
+import { markOf, type PartitionMark } from './clean-mark.js'
+import { diskError, errorCode, removeIfThere, writeAll, writeFileAtomically } from './file-system.js'
+import type { Handle } from './handle-pool.js'
+import { CLEANED_SUFFIX, DELETED_SUFFIX, GAPS_FILE, partitionName, REPLACEMENT_FILE, SWAP_SUFFIX } from './layout.js'
+import type { Gap, RecoveredPartition, Replacement } from './recovery.js'
+import { type Disk, FileSegment } from './segment.js'
+import { SnapshotFiles } from './snapshot-files.js'
+import { PartitionTail, type Stretch, type TailCache } from './tail-cache.js'
+
+/** What a partition needs from the storage that opened it. */
+export interface PartitionPlace {
+  readonly at: TopicPartition
+  readonly directory: string
+  readonly disk: Disk
+  readonly cache: TailCache
+  readonly indexIntervalBytes: number | undefined
+  readonly topicId: string | undefined
+  /** Makes the directory of the partition itself survive a power cut. */
+  readonly syncRoot: () => Promise<void>
+  /** Told after each append, where the storage and not the log decides when to sync. */
+  readonly onAppended: ((partition: FilePartition) => void) | undefined
+  /** Told once, when it is closed; without a mark where the next open has to look at the files. */
+  readonly onClosed: (partition: FilePartition, mark: PartitionMark | undefined) => void
+}
+
+/** Kafka's .index holds positions in 32 bits. */
+const LARGEST_SEGMENT_BYTES = 2 ** 31 - 1
+const LARGEST_RELATIVE_OFFSET = 2 ** 31 - 1
+
+/** The log of one partition in a directory of its own. */
+export class FilePartition implements PartitionStorage {
+  readonly #place: PartitionPlace
+  readonly #segments: FileSegment[]
+  readonly #snapshots: SnapshotFiles
+  readonly #tail = new PartitionTail()
+  #gaps: Gap[]
+  #durableEndOffset: number
+  #status: 'open' | 'closed' = 'open'
+  #closing: Promise<void> | undefined
+  /** What a write or sync ended in that leaves unknown what the files hold. Nothing is written any more then. */
+  #failure: OttlaError | undefined
+  #failureIsKnown = false
+  /** Files were added that a power cut may take with them. */
+  #hasNewFiles: boolean
+  /** Ends when the changes that were begun, except appends, are done: the storage's own syncs run beside the log. */
+  #changes: Promise<void> = Promise.resolve()
+
+  constructor(place: PartitionPlace, recovered: RecoveredPartition) {
+    this.#place = place
+    this.#segments = recovered.segments
+    this.#snapshots = new SnapshotFiles(place.disk.fileSystem, place.directory, recovered.snapshots)
+    this.#gaps = recovered.gaps
+    this.#hasNewFiles = !recovered.isDurable
+    this.#durableEndOffset = this.#active.endOffset
+  }
+
+  get at(): TopicPartition {
+    return this.#place.at
+  }
+
+  get segments(): readonly FileSegment[] {
+    return this.#segments
+  }
+
+  get durableEndOffset(): number {
+    return this.#durableEndOffset
+  }
+
+  append(batches: readonly RecordBatch[]): void | Promise<void> {
+    this.#assertWritable()
+    if (batches.length === 0) return
+    const active = this.#active
+    this.#checkFollows(active, batches)
+    const index = active.index()
+    const handle = this.#place.disk.handles.acquire(active)
+    if (index instanceof Promise || handle instanceof Promise) return this.#appendWhenReady(batches, index, handle)
+    return this.#write(batches, index, handle)
+  }
+
+  sync(): void | Promise<void> {
+    this.#assertWritable()
+    if (this.#durableEndOffset === this.#active.endOffset && !this.#active.isDirty) return
+    return this.#exclusively(() => this.#makeDurable())
+  }
+
+  /** A sync that nobody waits for: the next append tells of a failure. */
+  async syncInBackground(): Promise<void> {
+    if (this.#status !== 'open' || this.#failure !== undefined) return
+    try {
+      await this.#exclusively(() => this.#makeDurable())
+    } catch {
+      this.#failureIsKnown = false
+    }
+  }
+
+  read(offset: number, maxBytes: number, endOffset: number): readonly RecordBatch[] | Promise<readonly RecordBatch[]> {
+    this.#assertOpen()
+    if (offset >= this.#active.endOffset || offset >= endOffset) return []
+    return this.#tail.read(offset, maxBytes, endOffset) ?? this.#readFiles(offset, maxBytes, endOffset)
+  }
+
+  findOffset(timestamp: number): number | undefined | Promise<number | undefined> {
+    this.#assertOpen()
+    if (!this.#segments.some((segment) => mayHold(segment, timestamp))) return undefined
+    return this.#findInFiles(timestamp)
+  }
+
+  roll(baseOffset: number): void | Promise<void> {
+    this.#assertWritable()
+    const active = this.#active
+    if (baseOffset < active.endOffset) {
+      throw this.#invalid(`cannot be rolled at ${baseOffset}, which lies before its end ${active.endOffset}`)
+    }
+    if (active.sizeInBytes === 0 && active.baseOffset === baseOffset) return
+    return this.#exclusively(() => this.#roll(baseOffset))
+  }
+
+  drop(count: number): void | Promise<void> {
+    this.#assertWritable()
+    if (count >= this.#segments.length) {
+      throw this.#invalid(`has ${this.#segments.length} segments: ${count} cannot be dropped, the active one stays`)
+    }
+    if (count === 0) return
+    return this.#exclusively(() => this.#drop(count))
+  }
+
+  truncate(offset: number): void | Promise<void> {
+    this.#assertWritable()
+    if (offset >= this.#active.endOffset && offset >= this.#active.baseOffset) return
+    return this.#exclusively(() => this.#truncate(offset))
+  }
+
+  replace(
+    first: number,
+    count: number,
+    batches: Iterable<RecordBatch> | AsyncIterable<RecordBatch>,
+  ): void | Promise<void> {
+    this.#assertWritable()
+    if (first < 0 || count < 1 || first + count >= this.#segments.length) {
+      throw this.#invalid(`has no ${count} sealed segments from index ${first} on to replace`)
+    }
+    return this.#exclusively(() => this.#replace(first, count, batches))
+  }
+
+  async saveSnapshot(offset: number, bytes: Uint8Array): Promise<void> {
+    this.#assertOpen()
+    await this.#attempt('Writing a snapshot to', this.#place.directory, () => this.#snapshots.save(offset, bytes))
+  }
+
+  async loadSnapshot(offset: number): Promise<Snapshot | undefined> {
+    this.#assertOpen()
+    return this.#attempt('Reading a snapshot from', this.#place.directory, () => this.#snapshots.load(offset))
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  /** Lets go of the files without a last write, since they are about to be removed. */
+  async abandon(): Promise<void> {
+    this.#failure ??= new OttlaError('OTTLA_CLOSED', `The log of ${this.#name} was deleted.`)
+    this.#failureIsKnown = true
+    await this.close()
+  }
+
+  get #active(): FileSegment {
+    return this.#segmentAt(this.#segments.length - 1)
+  }
+
+  get #name(): string {
+    return partitionName(this.#place.at)
+  }
+
+  #segmentAt(index: number): FileSegment {
+    const segment = this.#segments[index]
+    if (segment === undefined) throw this.#invalid(`has no segment at index ${index}`)
+    return segment
+  }
+
+  #checkFollows(active: FileSegment, batches: readonly RecordBatch[]): void {
+    let { endOffset, sizeInBytes } = active
+    for (const { baseOffset, lastOffset, sizeInBytes: batchBytes } of batches) {
+      if (baseOffset < endOffset || lastOffset < baseOffset) {
+        throw this.#invalid(`ends at ${endOffset}: a batch from ${baseOffset} to ${lastOffset} does not follow`)
+      }
+      endOffset = lastOffset + 1
+      sizeInBytes += batchBytes
+    }
+    if (sizeInBytes > LARGEST_SEGMENT_BYTES || endOffset - 1 - active.baseOffset > LARGEST_RELATIVE_OFFSET) {
+      throw this.#invalid(
+        `cannot grow its segment at ${active.baseOffset} to ${sizeInBytes} bytes and offset ${endOffset}, since an index has 32 bits for each: roll it first`,
+      )
+    }
+  }
+
+  async #appendWhenReady(
+    batches: readonly RecordBatch[],
+    index: SegmentIndex | Promise<SegmentIndex>,
+    handle: Handle | Promise<Handle>,
+  ): Promise<void> {
+    const { path } = this.#active
+    const [loaded, opened] = await Promise.allSettled([index, handle])
+    if (opened.status === 'rejected') throw diskError(opened.reason, `Opening ${path}`)
+    if (loaded.status === 'rejected') {
+      this.#place.disk.handles.release(opened.value)
+      throw diskError(loaded.reason, `Opening the index of ${path}`)
+    }
+    return this.#write(batches, loaded.value, opened.value)
+  }
+
+  /** One write call where the batches fit a slab, and done when it returns where that is small. */
+  #write(batches: readonly RecordBatch[], index: SegmentIndex, handle: Handle): void | Promise<void> {
+    const stretches: Stretch[] = []
+    try {
+      for (let next = 0; next < batches.length; ) {
+        const gathered = this.#place.cache.gather(batches, next)
+        stretches.push(gathered.stretch)
+        next = gathered.next
+      }
+    } catch (error) {
+      this.#letGo(stretches, handle)
+      throw error
+    }
+    const [first] = stretches
+    if (first === undefined || stretches.length > 1) return this.#writeRest(batches, index, stretches, handle, 0)
+    const length = first.end - first.start
+    let written: number | Promise<number>
+    try {
+      written = handle.file.write(first.slab.slab.bytes, first.start, length, this.#active.sizeInBytes)
+    } catch (error) {
+      return this.#takeBack(error, stretches, handle)
+    }
+    if (written === length) return this.#finishAppend(batches, index, stretches, handle)
+    return this.#writeRest(batches, index, stretches, handle, written)
+  }
+
+  async #writeRest(
+    batches: readonly RecordBatch[],
+    index: SegmentIndex,
+    stretches: readonly Stretch[],
+    handle: Handle,
+    firstWritten: number | Promise<number>,
+  ): Promise<void> {
+    try {
+      let done = await firstWritten
+      let position = this.#active.sizeInBytes
+      for (const { slab, start, end } of stretches) {
+        await writeAll(handle.file, slab.slab.bytes, start + done, end, position + done)
+        position += end - start
+        done = 0
+      }
+    } catch (error) {
+      return this.#takeBack(error, stretches, handle)
+    }
+    this.#finishAppend(batches, index, stretches, handle)
+  }
+
+  #finishAppend(
+    batches: readonly RecordBatch[],
+    index: SegmentIndex,
+    stretches: readonly Stretch[],
+    handle: Handle,
+  ): void {
+    const active = this.#active
+    for (const batch of batches) active.add(index, batch)
+    active.markDirty()
+    for (const stretch of stretches) this.#tail.add(stretch)
+    this.#letGo(stretches, handle)
+    this.#place.onAppended?.(this)
+  }
+
+  #letGo(stretches: readonly Stretch[], handle: Handle): void {
+    for (const stretch of stretches) this.#place.cache.letGo(stretch)
+    this.#place.disk.handles.release(handle)
+  }
+
+  /** What part of the batches was written goes again, so that a later append finds the log as it was. */
+  async #takeBack(error: unknown, stretches: readonly Stretch[], handle: Handle): Promise<never> {
+    const { path, sizeInBytes } = this.#active
+    try {
+      await handle.file.truncate(sizeInBytes)
+    } catch (cause) {
+      throw this.#fail(cause, `Cutting ${path} back to ${sizeInBytes} bytes after a write that failed`)
+    } finally {
+      this.#letGo(stretches, handle)
+    }
+    throw diskError(error, `Writing to ${path}`)
+  }
+
+  /** Syncs are never made again once one has failed: the kernel may have dropped what it could not write. */
+  async #makeDurable(): Promise<void> {
+    const active = this.#active
+    const { endOffset } = active
+    try {
+      await this.#syncNames()
+      await active.dataSync()
+    } catch (cause) {
+      throw this.#fail(cause, `Syncing ${active.path}`)
+    }
+    this.#durableEndOffset = Math.max(this.#durableEndOffset, endOffset)
+  }
+
+  async #syncNames(): Promise<void> {
+    if (!this.#hasNewFiles) return
+    this.#hasNewFiles = false
+    await this.#place.disk.fileSystem.syncDirectory(this.#place.directory)
+    await this.#place.syncRoot()
+  }
+
+  async #readFiles(offset: number, maxBytes: number, endOffset: number): Promise<EncodedBatch[]> {
+    const batches: EncodedBatch[] = []
+    let room = maxBytes
+    let from = offset
+    while (room >= 0) {
+      const segment = this.#segments.find((each) => each.endOffset > from)
+      if (segment === undefined || segment.baseOffset >= endOffset) break
+      const { endOffset: segmentEnd } = segment
+      try {
+        room = await segment.read(from, room, endOffset, batches)
+      } catch (error) {
+        // Its file went while we were on our way to it: what follows it is what there is to read.
+        if (errorCode(error) === 'ENOENT' && !this.#segments.includes(segment)) continue
+        throw diskError(error, `Reading ${segment.path}`)
+      }
+      from = segmentEnd
+      // Only what is written gets there, and the rest may be had at once.
+      if (batches.length > 0 && room === 0) break
+    }
+    this.#assertOpen()
+    return batches
+  }
+
+  async #findInFiles(timestamp: number): Promise<number | undefined> {
+    for (const segment of this.#segments.slice()) {
+      if (!mayHold(segment, timestamp)) continue
+      try {
+        const found = await segment.findOffset(timestamp)
+        if (found !== undefined) return found
+      } catch (error) {
+        if (errorCode(error) === 'ENOENT' && !this.#segments.includes(segment)) continue
+        throw diskError(error, `Reading ${segment.path}`)
+      }
+    }
+    return undefined
+  }
+
+  /** A sealed segment is durable whatever the durability, so that a power cut takes an end of the log and no middle. */
+  async #roll(baseOffset: number): Promise<void> {
+    await this.#makeDurable()
+    const sealed = this.#active
+    if (sealed.endOffset < baseOffset) await this.#addGap([sealed.endOffset, baseOffset])
+    const segment = await this.#create(baseOffset)
+    sealed.isSealed = true
+    this.#segments.push(segment)
+    await sealed.sealIndex()
+  }
+
+  async #create(baseOffset: number): Promise<FileSegment> {
+    const { disk, directory, indexIntervalBytes } = this.#place
+    const segment = new FileSegment(disk, directory, baseOffset, indexIntervalBytes)
+    await this.#attempt('Making', segment.path, async () => {
+      disk.handles.release(await disk.handles.acquire(segment, 'create'))
+    })
+    this.#hasNewFiles = true
+    return segment
+  }
+
+  /** Oldest first, each before the next, so that a crash leaves a log without a hole. */
+  async #drop(count: number): Promise<void> {
+    for (let left = count; left > 0; left--) {
+      const segment = this.#segmentAt(0)
+      await this.#attempt('Removing', segment.path, () => this.#putAway(segment))
+      this.#segments.shift()
+      this.#tail.dropBefore(this.#segmentAt(0).baseOffset)
+      await this.#attempt('Removing', segment.path, () => this.#unlink(segment))
+    }
+  }
+
+  async #truncate(offset: number): Promise<void> {
+    const { disk, directory } = this.#place
+    this.#tail.clear()
+    try {
+      await this.#snapshots.removeAbove(offset)
+      // Newest first, each before the next, so that a crash leaves a log without a hole.
+      while (this.#active.baseOffset > offset) {
+        const segment = this.#active
+        if (this.#segments.length === 1) this.#segments.unshift(await this.#create(offset))
+        await this.#putAway(segment)
+        this.#segments.pop()
+        this.#durableEndOffset = Math.min(this.#durableEndOffset, this.#active.endOffset)
+        await this.#unlink(segment)
+      }
+      await this.#active.truncateTo(offset)
+      await disk.fileSystem.syncDirectory(directory)
+    } catch (cause) {
+      throw this.#fail(cause, `Truncating the log of ${this.#name} to ${offset}`)
+    }
+    this.#durableEndOffset = Math.min(this.#durableEndOffset, this.#active.endOffset)
+  }
+
+  /**
+   * In Kafka's order. From the rename to .swap on the replacement counts, and opening after a crash brings it to its
+   * end; until then it never was.
+   */
+  async #replace(
+    first: number,
+    count: number,
+    batches: Iterable<RecordBatch> | AsyncIterable<RecordBatch>,
+  ): Promise<void> {
+    const { disk, directory, indexIntervalBytes } = this.#place
+    const old = this.#segments.slice(first, first + count)
+    const { baseOffset } = this.#segmentAt(first)
+    const { baseOffset: endOffset } = this.#segmentAt(first + count)
+    const segment = new FileSegment(disk, directory, baseOffset, indexIntervalBytes)
+    const { fileSystem } = disk
+    const [cleaned, swap] = [segment.path + CLEANED_SUFFIX, segment.path + SWAP_SUFFIX]
+    const replacementPath = join(directory, REPLACEMENT_FILE)
+    try {
+      await segment.writeAs(cleaned, batches, endOffset)
+      if (segment.endOffset < endOffset) await this.#addGap([segment.endOffset, endOffset])
+      const replacement: Replacement = { baseOffset, endOffset }
+      await writeFileAtomically(fileSystem, replacementPath, Buffer.from(JSON.stringify(replacement)))
+      await fileSystem.syncDirectory(directory)
+      await fileSystem.rename(cleaned, swap)
+    } catch (error) {
+      await removeIfThere(fileSystem, cleaned)
+      // The batches may fail to come for reasons of their own.
+      throw errorCode(error) === undefined ? error : diskError(error, `Replacing ${segment.path}`)
+    }
+    try {
+      await fileSystem.syncDirectory(directory)
+      for (const each of old) await this.#putAway(each)
+      await fileSystem.rename(swap, segment.path)
+      await fileSystem.syncDirectory(directory)
+    } catch (cause) {
+      // Some of the files have their new names: only opening again brings it to its end.
+      throw this.#fail(cause, `Replacing ${segment.path}`)
+    }
+    segment.isSealed = true
+    this.#segments.splice(first, count, segment)
+    this.#tail.dropBefore(endOffset)
+    await segment.saveIndexes()
+    await this.#attempt('Removing what was replaced by', segment.path, async () => {
+      for (const each of old) await fileSystem.unlink(each.path + DELETED_SUFFIX)
+      await fileSystem.unlink(replacementPath)
+    })
+  }
+
+  /** Takes the files of a segment out of the log, for good before it resolves. Reads under way keep theirs. */
+  async #putAway(segment: FileSegment): Promise<void> {
+    const { disk, directory } = this.#place
+    await disk.fileSystem.rename(segment.path, segment.path + DELETED_SUFFIX)
+    await disk.fileSystem.syncDirectory(directory)
+    for (const path of segment.indexPaths) await removeIfThere(disk.fileSystem, path)
+    // Nothing is left to lose in it, so that closing fails is nobody's concern.
+    void disk.handles.retire(segment).catch(() => undefined)
+  }
+
+  async #unlink(segment: FileSegment): Promise<void> {
+    await this.#place.disk.fileSystem.unlink(segment.path + DELETED_SUFFIX)
+  }
+
+  async #addGap(gap: Gap): Promise<void> {
+    const { disk, directory } = this.#place
+    const start = this.#segmentAt(0).baseOffset
+    const gaps = [...this.#gaps.filter(([endOffset]) => endOffset >= start), gap]
+    const path = join(directory, GAPS_FILE)
+    await this.#attempt('Writing', path, async () => {
+      await writeFileAtomically(disk.fileSystem, path, Buffer.from(JSON.stringify(gaps)))
+      await disk.fileSystem.syncDirectory(directory)
+    })
+    this.#gaps = gaps
+  }
+
+  async #close(): Promise<void> {
+    this.#status = 'closed'
+    await this.#changes
+    let unheard: OttlaError | undefined
+    if (this.#failure === undefined) {
+      try {
+        await this.#makeDurable()
+      } catch (error) {
+        unheard = this.#fail(error, `Closing the log of ${this.#name}`)
+      }
+    } else if (!this.#failureIsKnown) unheard = this.#failure
+    if (this.#failure === undefined) for (const segment of this.#segments) await segment.sealIndex()
+    for (const segment of this.#segments) await this.#place.disk.handles.retire(segment)
+    this.#tail.clear()
+    const { topicId } = this.#place
+    this.#place.onClosed(this, this.#failure ? undefined : { topicId, segments: this.#segments.map(markOf) })
+    if (unheard !== undefined) throw unheard
+  }
+
+  /** Changes run one after the other; each hears of its own failure only. */
+  #exclusively(change: () => Promise<void>): Promise<void> {
+    const changed = this.#changes.then(() => {
+      if (this.#failure !== undefined) throw this.#failure
+      return change()
+    })
+    this.#changes = changed.catch(() => undefined)
+    return changed
+  }
+
+  async #attempt<T>(act: string, path: string, attempt: () => Promise<T>): Promise<T> {
+    try {
+      return await attempt()
+    } catch (error) {
+      throw diskError(error, `${act} ${path}`)
+    }
+  }
+
+  #fail(cause: unknown, what: string): OttlaError {
+    if (this.#failure !== undefined) return this.#failure
+    if (OttlaError.is(cause) && cause.code === 'OTTLA_CORRUPTION') this.#failure = cause
+    else {
+      const reason = errorCode(cause) ?? (cause instanceof Error ? cause.message : String(cause))
+      this.#failure = new OttlaError(
+        'OTTLA_STORAGE_FAILED',
+        `${what} failed (${reason}). The log of ${this.#name} takes no more writes: check the disk, close the broker and open it again.`,
+        { cause },
+      )
+    }
+    this.#failureIsKnown = true
+    return this.#failure
+  }
+
+  #assertOpen(): void {
+    if (this.#status === 'open') return
+    throw new OttlaError('OTTLA_CLOSED', `The log of ${this.#name} is closed: open the partition before it is used.`)
+  }
+
+  #assertWritable(): void {
+    this.#assertOpen()
+    if (this.#failure === undefined) return
+    this.#failureIsKnown = true
+    throw this.#failure
+  }
+
+  #invalid(problem: string): OttlaError {
+    return new OttlaError('OTTLA_INVALID_ARGUMENT', `The log of ${this.#name} ${problem}.`)
+  }
+}
+
+function mayHold(segment: FileSegment, timestamp: number): boolean {
+  return segment.sizeInBytes > 0 && segment.maxTimestamp >= timestamp
+}

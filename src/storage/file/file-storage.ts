@@ -1,0 +1,441 @@
+import { randomUUID } from 'node:crypto'
+import { dirname, join, resolve } from 'node:path'
+import { OttlaError } from '../../errors.js'
+import type { PartitionOptions, PartitionStorage, Storage, StorageContext, TopicPartition } from '../storage.js'
+import { decodeMarks, encodeMarks, type Marks, type PartitionMark } from './clean-mark.js'
+import { FilePartition, type PartitionPlace } from './file-partition.js'
+import { diskError, type FileSystem, nodeFileSystem, readFile, writeFile, writeFileAtomically } from './file-system.js'
+import { HandlePool } from './handle-pool.js'
+import {
+  CLEAN_FILE,
+  checkPartitionName,
+  deletedName,
+  EPOCH_FILE,
+  isDeletedName,
+  LAYOUT,
+  LAYOUT_FILE,
+  METADATA_FILE,
+  parsePartitionName,
+  partitionName,
+  TEMPORARY_SUFFIX,
+} from './layout.js'
+import { Limiter } from './limiter.js'
+import { type DirectoryLock, LOCK_FILE } from './lock.js'
+import { checkTopicId, recoverPartition } from './recovery.js'
+import { type Disk, FileSegment } from './segment.js'
+import { TailCache } from './tail-cache.js'
+
+export interface FileStorageOptions {
+  /**
+   * What a send waits for, and so what a power cut may take. Nothing here is lost when only the process dies.
+   *
+   * - `'fsync'`: written and synced, many sends sharing one sync. A power cut takes nothing that was acknowledged.
+   * - `'interval'`: written; synced every `syncIntervalMs`. A power cut may take what was sent since.
+   * - `'os'`: written; the operating system syncs when it likes. A power cut may take what was sent in the last
+   *   half minute or so.
+   *
+   * Default: `'fsync'`.
+   */
+  durability?: 'fsync' | 'interval' | 'os'
+  /** How often `'interval'` syncs, in milliseconds; not allowed with another durability. Default: 100. */
+  syncIntervalMs?: number
+  /** The segment size for topics that do not set one, in bytes. Default: Kafka's 1 GiB. */
+  segmentBytes?: number
+  /** What stands in for the disk: for tests. Default: the machine's own. */
+  fileSystem?: FileSystem
+}
+
+const DEFAULTS = { durability: 'fsync', syncIntervalMs: 100 } as const
+
+/** A process may open 1024 files by default on Linux, and 256 on macOS, where the app has some of its own. */
+const MAX_OPEN_FILES = process.platform === 'darwin' ? 128 : 256
+const MAX_SYNCS = 2
+const MAX_OPENING_OR_CLOSING = 32
+/** What was written last is read from memory, by all consumers that keep up. */
+const CACHE_BYTES = 16 * 1024 * 1024
+
+/**
+ * Keeps logs in a directory, in Kafka's own files. One broker at a time has it: another gets OTTLA_LOCKED, naming who
+ * does.
+ *
+ * Throws OTTLA_INVALID_ARGUMENT for an option that is unknown or out of range. `open` rejects with OTTLA_LOCKED, with
+ * OTTLA_UNSUPPORTED_FORMAT for a directory of a newer release, with OTTLA_INVALID_ARGUMENT for one that holds something
+ * else, and with OTTLA_STORAGE_FAILED for one that cannot be used; `openPartition` with OTTLA_CORRUPTION for damage
+ * that is no torn end, naming file and position.
+ *
+ * @example
+ * const broker = await Broker.open({ storage: new FileStorage('./data') })
+ */
+export class FileStorage implements Storage {
+  readonly directory: string
+  readonly acknowledgeAfter: 'append' | 'sync'
+  readonly segmentBytes: number | undefined
+  readonly #durability: 'fsync' | 'interval' | 'os'
+  readonly #syncIntervalMs: number
+  readonly #disk: Disk
+  readonly #cache = new TailCache(CACHE_BYTES)
+  /** So that ten thousand partitions that open or close at once do not open ten thousand files. */
+  readonly #limiter = new Limiter(MAX_OPENING_OR_CLOSING)
+  #status: 'closed' | 'opening' | 'open' | 'closing' = 'closed'
+  #opening: Promise<void> = Promise.resolve()
+  #closing: Promise<void> | undefined
+  #context: StorageContext | undefined
+  #lock: DirectoryLock | undefined
+  /** What closed partitions held. */
+  #marks: Marks = new Map()
+  readonly #partitions = new Map<string, TopicPartition>()
+  readonly #opened = new Map<string, Promise<FilePartition>>()
+  readonly #unsynced = new Set<FilePartition>()
+  #cancelSync: (() => void) | undefined
+  /** Counts the changes of names in the root, and those of them that were synced. */
+  #rootChanges = 0
+  #rootChangesSynced = 0
+  #rootSync: Promise<void> | undefined
+  #rootFailure: unknown
+
+  constructor(directory: string, options: FileStorageOptions = {}) {
+    checkOptions(directory, options)
+    const { durability = DEFAULTS.durability, syncIntervalMs = DEFAULTS.syncIntervalMs } = options
+    const { fileSystem = nodeFileSystem } = options
+    this.directory = resolve(directory)
+    this.acknowledgeAfter = durability === 'fsync' ? 'sync' : 'append'
+    this.segmentBytes = options.segmentBytes
+    this.#durability = durability
+    this.#syncIntervalMs = syncIntervalMs
+    this.#disk = {
+      fileSystem,
+      handles: new HandlePool(fileSystem, MAX_OPEN_FILES),
+      syncLimiter: new Limiter(MAX_SYNCS),
+      syncsFiles: durability !== 'os',
+    }
+  }
+
+  async open(context: StorageContext): Promise<void> {
+    if (this.#status !== 'closed') {
+      throw new OttlaError(
+        'OTTLA_LOCKED',
+        `This FileStorage of ${this.directory} is open in another broker: close that one first, or give each broker a directory of its own.`,
+      )
+    }
+    this.#status = 'opening'
+    this.#opening = this.#takeHold(context)
+    try {
+      await this.#opening
+    } catch (error) {
+      await this.#lock?.release()
+      this.#lock = undefined
+      this.#status = 'closed'
+      throw diskError(error, `Opening ${this.directory}`)
+    }
+    this.#context = context
+    this.#status = 'open'
+  }
+
+  async partitions(): Promise<TopicPartition[]> {
+    this.#assertOpen()
+    return Array.from(this.#partitions.values(), (at) => ({ ...at }))
+  }
+
+  async openPartition(at: TopicPartition, options: PartitionOptions = {}): Promise<PartitionStorage> {
+    const context = this.#assertOpen()
+    checkPartitionName(at)
+    const name = partitionName(at)
+    const open = this.#opened.get(name)
+    if (open !== undefined) return open
+    const opening = this.#limiter.run(() => this.#openPartition({ ...at }, options, context))
+    this.#opened.set(name, opening)
+    try {
+      return await opening
+    } catch (error) {
+      this.#opened.delete(name)
+      throw diskError(error, `Opening ${join(this.directory, name)}`)
+    }
+  }
+
+  async deletePartition(at: TopicPartition): Promise<void> {
+    this.#assertOpen()
+    checkPartitionName(at)
+    const name = partitionName(at)
+    await (await this.#opened.get(name))?.abandon()
+    this.#marks.delete(name)
+    if (!this.#partitions.delete(name)) return
+    const { fileSystem } = this.#disk
+    const deleted = join(this.directory, deletedName(at, randomUUID()))
+    try {
+      await fileSystem.rename(join(this.directory, name), deleted)
+      this.#rootChanges++
+      await this.#syncRoot()
+      await this.#removeDirectory(deleted)
+    } catch (error) {
+      throw diskError(error, `Deleting ${join(this.directory, name)}`)
+    }
+  }
+
+  async close(): Promise<void> {
+    // One that fails has told its caller, and leaves nothing to close.
+    if (this.#status === 'opening') await Promise.allSettled([this.#opening])
+    if (this.#status === 'open') {
+      this.#status = 'closing'
+      this.#closing = this.#close().finally(() => {
+        this.#status = 'closed'
+        this.#closing = undefined
+      })
+    }
+    await this.#closing
+  }
+
+  async #takeHold(context: StorageContext): Promise<void> {
+    const { fileSystem } = this.#disk
+    await this.#makeDirectory()
+    // Looked at before the lock file is made: a directory that is not ours is not touched.
+    await this.#checkLayout()
+    this.#lock = await fileSystem.lock(this.directory, context.clock.now())
+    if (!(await this.#checkLayout())) {
+      const layout = `${JSON.stringify({ layout: LAYOUT })}\n`
+      await writeFileAtomically(fileSystem, join(this.directory, LAYOUT_FILE), Buffer.from(layout))
+    }
+    await this.#takeMarks()
+    this.#partitions.clear()
+    for (const { name, isDirectory } of await fileSystem.list(this.directory)) {
+      if (!isDirectory) continue
+      const at = parsePartitionName(name)
+      if (at !== undefined) this.#partitions.set(name, at)
+      else if (isDeletedName(name)) await this.#removeDirectory(join(this.directory, name))
+    }
+  }
+
+  async #makeDirectory(): Promise<void> {
+    const { fileSystem } = this.#disk
+    const status = await fileSystem.stat(this.directory)
+    if (status?.isDirectory) return
+    if (status !== undefined) throw this.#invalid('is a file: give the path of a directory')
+    const topmost = await fileSystem.makeDirectory(this.directory)
+    if (topmost === undefined) return
+    for (let made = this.directory; made.length >= topmost.length; made = dirname(made)) {
+      await fileSystem.syncDirectory(dirname(made))
+    }
+  }
+
+  /** True for a directory of ours, false for an empty one; throws for all others. */
+  async #checkLayout(): Promise<boolean> {
+    const { fileSystem } = this.#disk
+    const bytes = await readFile(fileSystem, join(this.directory, LAYOUT_FILE))
+    if (bytes === undefined) {
+      const ours = [LOCK_FILE, LAYOUT_FILE + TEMPORARY_SUFFIX]
+      const foreign = (await fileSystem.list(this.directory)).find(({ name }) => !ours.includes(name))
+      if (foreign === undefined) return false
+      throw this.#invalid(`holds ${foreign.name} but no ${LAYOUT_FILE}: give an empty directory or one that ottla made`)
+    }
+    const layout = layoutIn(bytes)
+    if (layout === LAYOUT) return true
+    throw new OttlaError(
+      'OTTLA_UNSUPPORTED_FORMAT',
+      layout === undefined
+        ? `${join(this.directory, LAYOUT_FILE)} does not say which layout the directory has: restore it from a copy.`
+        : `${this.directory} has layout ${layout}, this release knows up to ${LAYOUT}: open it with the release that wrote it. Nothing was changed.`,
+    )
+  }
+
+  /** The marks go before anything is written, so that they are never believed after a crash. */
+  async #takeMarks(): Promise<void> {
+    const { fileSystem } = this.#disk
+    const path = join(this.directory, CLEAN_FILE)
+    const bytes = await readFile(fileSystem, path)
+    this.#marks = bytes === undefined ? new Map() : decodeMarks(bytes)
+    if (bytes !== undefined) await fileSystem.unlink(path)
+    await fileSystem.syncDirectory(this.directory)
+  }
+
+  async #openPartition(at: TopicPartition, options: PartitionOptions, context: StorageContext): Promise<FilePartition> {
+    const name = partitionName(at)
+    const directory = join(this.directory, name)
+    const mark = this.#marks.get(name)
+    const { indexIntervalBytes } = options
+    if (!this.#partitions.has(name)) {
+      await this.#disk.fileSystem.makeDirectory(directory)
+      this.#partitions.set(name, at)
+      this.#rootChanges++
+    }
+    const topicId = await this.#topicIdOf(directory, options.topicId, mark)
+    const place: PartitionPlace = {
+      at,
+      directory,
+      disk: this.#disk,
+      cache: this.#cache,
+      indexIntervalBytes,
+      topicId,
+      syncRoot: () => this.#syncRoot(),
+      onAppended: this.#durability === 'interval' ? (partition) => this.#syncLater(partition) : undefined,
+      onClosed: (_, closedMark) => this.#onClosed(name, closedMark),
+    }
+    const { onRecovery } = context
+    const recovered = await recoverPartition({ disk: this.#disk, at, directory, indexIntervalBytes, mark, onRecovery })
+    if (recovered.segments.length === 0) recovered.segments.push(await this.#fill(directory, indexIntervalBytes))
+    this.#marks.delete(name)
+    return new FilePartition(place, recovered)
+  }
+
+  /** Writes the topic id down where it is not yet, and refuses the log of another topic of that name. */
+  async #topicIdOf(
+    directory: string,
+    topicId: string | undefined,
+    mark: PartitionMark | undefined,
+  ): Promise<string | undefined> {
+    if (topicId === undefined || mark?.topicId === topicId) return topicId ?? mark?.topicId
+    const path = join(directory, METADATA_FILE)
+    const bytes = await readFile(this.#disk.fileSystem, path)
+    if (bytes !== undefined) checkTopicId(bytes, topicId, directory)
+    const metadata = Buffer.from(`version: 0\ntopic_id: ${topicId}`)
+    if (bytes === undefined || !metadata.equals(bytes)) await writeFile(this.#disk.fileSystem, path, metadata)
+    return topicId
+  }
+
+  /** The files of a partition that was never written to. */
+  async #fill(directory: string, indexIntervalBytes: number | undefined): Promise<FileSegment> {
+    await writeFile(this.#disk.fileSystem, join(directory, EPOCH_FILE), Buffer.from('0\n1\n0 0\n'))
+    const segment = new FileSegment(this.#disk, directory, 0, indexIntervalBytes)
+    this.#disk.handles.release(await this.#disk.handles.acquire(segment, 'create'))
+    return segment
+  }
+
+  #onClosed(name: string, mark: PartitionMark | undefined): void {
+    this.#opened.delete(name)
+    if (mark === undefined) this.#marks.delete(name)
+    else this.#marks.set(name, mark)
+  }
+
+  /** One sync of the root for all partitions that were made meanwhile. */
+  async #syncRoot(): Promise<void> {
+    const wanted = this.#rootChanges
+    while (this.#rootChangesSynced < wanted) {
+      // As with files: a second sync could succeed without what the first one lost.
+      if (this.#rootFailure !== undefined) throw this.#rootFailure
+      if (this.#rootSync !== undefined) {
+        await this.#rootSync
+        continue
+      }
+      const covered = this.#rootChanges
+      this.#rootSync = this.#disk.fileSystem.syncDirectory(this.directory)
+      try {
+        await this.#rootSync
+        this.#rootChangesSynced = covered
+      } catch (error) {
+        this.#rootFailure = error
+        throw error
+      } finally {
+        this.#rootSync = undefined
+      }
+    }
+  }
+
+  #syncLater(partition: FilePartition): void {
+    this.#unsynced.add(partition)
+    this.#cancelSync ??= this.#context?.clock.schedule(() => {
+      this.#cancelSync = undefined
+      const partitions = [...this.#unsynced]
+      this.#unsynced.clear()
+      for (const each of partitions) void each.syncInBackground()
+    }, this.#syncIntervalMs)
+  }
+
+  async #removeDirectory(directory: string): Promise<void> {
+    const { fileSystem } = this.#disk
+    for (const { name } of await fileSystem.list(directory)) await fileSystem.unlink(join(directory, name))
+    await fileSystem.removeDirectory(directory)
+  }
+
+  /** Everything is let go of, whatever fails on the way; the first failure is told. */
+  async #close(): Promise<void> {
+    this.#cancelSync?.()
+    this.#cancelSync = undefined
+    this.#unsynced.clear()
+    const failures: unknown[] = []
+    const note = (error: unknown): void => {
+      failures.push(error)
+    }
+    // An opening that fails has told its caller.
+    const opened = await Promise.allSettled(this.#opened.values())
+    const partitions = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
+    await Promise.all(partitions.map((each) => this.#limiter.run(() => each.close()).catch(note)))
+    this.#opened.clear()
+    await this.#disk.handles.closeAll().catch(note)
+    await this.#writeMarks().catch(note)
+    this.#cache.clear()
+    this.#marks = new Map()
+    this.#context = undefined
+    await this.#lock?.release().catch(note)
+    this.#lock = undefined
+    if (failures.length > 0) throw diskError(failures[0], `Closing ${this.directory}`)
+  }
+
+  async #writeMarks(): Promise<void> {
+    const { fileSystem } = this.#disk
+    await this.#syncRoot()
+    await writeFileAtomically(fileSystem, join(this.directory, CLEAN_FILE), encodeMarks(this.#marks))
+    await fileSystem.syncDirectory(this.directory)
+  }
+
+  #assertOpen(): StorageContext {
+    if (this.#context !== undefined && this.#status === 'open') return this.#context
+    throw new OttlaError('OTTLA_CLOSED', `The FileStorage of ${this.directory} is closed: open it before it is used.`)
+  }
+
+  #invalid(problem: string): OttlaError {
+    return new OttlaError('OTTLA_INVALID_ARGUMENT', `The directory ${this.directory} ${problem}.`)
+  }
+}
+
+function layoutIn(bytes: Uint8Array): number | undefined {
+  try {
+    const content: unknown = JSON.parse(Buffer.from(bytes).toString())
+    if (typeof content !== 'object' || content === null || !('layout' in content)) return undefined
+    return typeof content.layout === 'number' ? content.layout : undefined
+  } catch {
+    return undefined
+  }
+}
+
+const OPTION_NAMES: readonly string[] = [
+  'durability',
+  'syncIntervalMs',
+  'segmentBytes',
+  'fileSystem',
+] satisfies (keyof FileStorageOptions)[]
+
+const DURABILITIES: readonly unknown[] = ['fsync', 'interval', 'os']
+
+/** Kafka keeps positions in 32 bits. */
+const LARGEST_SEGMENT_BYTES = 2 ** 31 - 1
+
+function checkOptions(directory: string, options: FileStorageOptions): void {
+  if (typeof directory !== 'string' || directory === '') {
+    throw invalidOption(`FileStorage takes the path of a directory, not ${JSON.stringify(directory)}.`)
+  }
+  for (const name of Object.keys(options)) {
+    if (OPTION_NAMES.includes(name)) continue
+    throw invalidOption(`FileStorage has no option ${name}: it takes ${OPTION_NAMES.join(', ')}.`)
+  }
+  const { durability, syncIntervalMs, segmentBytes } = options
+  if (durability !== undefined && !DURABILITIES.includes(durability)) {
+    throw invalidOption(`durability is one of ${DURABILITIES.join(', ')}, not ${String(durability)}.`)
+  }
+  if (syncIntervalMs !== undefined && durability !== 'interval') {
+    throw invalidOption("syncIntervalMs says how often to sync: give durability: 'interval' too.")
+  }
+  if (syncIntervalMs !== undefined && !(Number.isFinite(syncIntervalMs) && syncIntervalMs > 0)) {
+    throw invalidOption(`syncIntervalMs is a number of milliseconds above 0, not ${String(syncIntervalMs)}.`)
+  }
+  if (segmentBytes !== undefined && !isSegmentSize(segmentBytes)) {
+    throw invalidOption(
+      `segmentBytes is a number of bytes from 1 to ${LARGEST_SEGMENT_BYTES}, not ${String(segmentBytes)}.`,
+    )
+  }
+}
+
+function isSegmentSize(value: number): boolean {
+  return Number.isSafeInteger(value) && value > 0 && value <= LARGEST_SEGMENT_BYTES
+}
+
+function invalidOption(sentence: string): OttlaError {
+  return new OttlaError('OTTLA_INVALID_ARGUMENT', sentence)
+}

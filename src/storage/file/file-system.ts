@@ -1,0 +1,226 @@
+import * as fs from 'node:fs'
+import { OttlaError } from '../../errors.js'
+import { type DirectoryLock, lockDirectory } from './lock.js'
+
+/**
+ * The few calls that a file storage makes to a disk. Nothing else in it touches one, so that a test can stand in for a
+ * disk that fails. Errors are Node's own, with their `code`.
+ */
+export interface FileSystem {
+  open(path: string, mode: OpenMode): Promise<OpenFile>
+  /** What is at `path`, or undefined where there is nothing. */
+  stat(path: string): Promise<FileStatus | undefined>
+  list(directory: string): Promise<DirectoryEntry[]>
+  /** Makes the directory and those above it that are missing. Returns the topmost one that it made. */
+  makeDirectory(path: string): Promise<string | undefined>
+  removeDirectory(path: string): Promise<void>
+  /** Takes the place of what is at `to`, in one step. */
+  rename(from: string, to: string): Promise<void>
+  unlink(path: string): Promise<void>
+  /** Makes the names in a directory survive a power cut: those that were added, renamed and removed. */
+  syncDirectory(path: string): Promise<void>
+  /** Takes hold of a directory until released or until the process dies, whichever is first. */
+  lock(directory: string, sinceMs: number): Promise<DirectoryLock>
+}
+
+/** `read` and `update` take a file that exists, `create` only one that does not, `replace` empties what is there. */
+export type OpenMode = 'read' | 'update' | 'create' | 'replace'
+
+export interface FileStatus {
+  readonly sizeInBytes: number
+  readonly isDirectory: boolean
+}
+
+export interface DirectoryEntry {
+  readonly name: string
+  readonly isDirectory: boolean
+}
+
+/** Positions are explicit: a retry or a cut after a failed write then hits the place that was meant. */
+export interface OpenFile {
+  /** Reads up to `length` bytes into target[start, start + length). Returns how many there were; 0 at the end. */
+  read(target: Uint8Array, start: number, length: number, position: number): Promise<number>
+  /** Writes source[start, start + length). Returns how many bytes it took, which may be fewer. */
+  write(source: Uint8Array, start: number, length: number, position: number): number | Promise<number>
+  truncate(sizeInBytes: number): Promise<void>
+  dataSync(): Promise<void>
+  close(): Promise<void>
+}
+
+/**
+ * Up to this size a write is made at once. It only copies to the page cache, about 20 us for 64 KiB, where the way to
+ * the thread pool and back costs 30 to 45 us for any size. Larger writes and every sync go to the thread pool.
+ */
+const SYNCHRONOUS_WRITE_BYTES = 64 * 1024
+
+const FLAGS: Readonly<Record<OpenMode, string>> = { read: 'r', update: 'r+', create: 'wx+', replace: 'w+' }
+
+/** The machine's own disk. */
+export const nodeFileSystem: FileSystem = {
+  async open(path, mode) {
+    return new NodeFile(await call<number>((done) => fs.open(path, FLAGS[mode], done)))
+  },
+  async stat(path) {
+    try {
+      const stats = await call<fs.Stats>((done) => fs.stat(path, done))
+      return { sizeInBytes: stats.size, isDirectory: stats.isDirectory() }
+    } catch (error) {
+      if (errorCode(error) === 'ENOENT') return undefined
+      throw error
+    }
+  },
+  async list(directory) {
+    const entries = await call<fs.Dirent[]>((done) => fs.readdir(directory, { withFileTypes: true }, done))
+    return entries.map((entry) => ({ name: entry.name, isDirectory: entry.isDirectory() }))
+  },
+  makeDirectory: (path) => call((done) => fs.mkdir(path, { recursive: true }, done)),
+  removeDirectory: (path) => call((done) => fs.rmdir(path, done)),
+  rename: (from, to) => call((done) => fs.rename(from, to, done)),
+  unlink: (path) => call((done) => fs.unlink(path, done)),
+  async syncDirectory(path) {
+    // Windows opens no directories, and NTFS keeps names in its journal.
+    if (process.platform === 'win32') return
+    const fd = await call<number>((done) => fs.open(path, 'r', done))
+    try {
+      await call<void>((done) => fs.fsync(fd, done))
+    } finally {
+      await call<void>((done) => fs.close(fd, done))
+    }
+  },
+  lock: lockDirectory,
+}
+
+class NodeFile implements OpenFile {
+  readonly #fd: number
+
+  constructor(fd: number) {
+    this.#fd = fd
+  }
+
+  read(target: Uint8Array, start: number, length: number, position: number): Promise<number> {
+    return call((done) => fs.read(this.#fd, target, start, length, position, done))
+  }
+
+  write(source: Uint8Array, start: number, length: number, position: number): number | Promise<number> {
+    if (length <= SYNCHRONOUS_WRITE_BYTES) return fs.writeSync(this.#fd, source, start, length, position)
+    return call((done) => fs.write(this.#fd, source, start, length, position, done))
+  }
+
+  truncate(sizeInBytes: number): Promise<void> {
+    return call((done) => fs.ftruncate(this.#fd, sizeInBytes, done))
+  }
+
+  dataSync(): Promise<void> {
+    return call((done) => fs.fdatasync(this.#fd, done))
+  }
+
+  close(): Promise<void> {
+    return call((done) => fs.close(this.#fd, done))
+  }
+}
+
+/** Node's callbacks cost a third less than its FileHandle. A call that yields nothing resolves to undefined. */
+function call<T>(start: (done: (error: Error | null, value?: T) => void) => void): Promise<T> {
+  return new Promise((resolve, reject) => {
+    // The typings of node:fs give every call its own callback; where T is void there is no second argument.
+    start((error, value) => (error ? reject(error) : resolve(value as T)))
+  })
+}
+
+/** Writes all of source[start, end), however many calls that takes. */
+export async function writeAll(
+  file: OpenFile,
+  source: Uint8Array,
+  start: number,
+  end: number,
+  position: number,
+): Promise<void> {
+  for (let at = start; at < end; ) {
+    const written = await file.write(source, at, end - at, position + at - start)
+    if (written === 0) throw new Error(`a write of ${end - at} bytes wrote nothing`)
+    at += written
+  }
+}
+
+/** Reads `length` bytes, or as many as there are. Returns how many. */
+export async function readAll(file: OpenFile, target: Uint8Array, length: number, position: number): Promise<number> {
+  let filled = 0
+  while (filled < length) {
+    const count = await file.read(target, filled, length - filled, position + filled)
+    if (count === 0) break
+    filled += count
+  }
+  return filled
+}
+
+/** The content of a small file, or undefined where there is none. */
+export async function readFile(fileSystem: FileSystem, path: string): Promise<Uint8Array | undefined> {
+  const status = await fileSystem.stat(path)
+  if (status === undefined) return undefined
+  const file = await fileSystem.open(path, 'read')
+  try {
+    const content = new Uint8Array(status.sizeInBytes)
+    return content.subarray(0, await readAll(file, content, content.length, 0))
+  } finally {
+    await file.close()
+  }
+}
+
+/** Writes a file that may be lost or torn by a power cut: a cache, or one that is synced later. */
+export async function writeFile(fileSystem: FileSystem, path: string, content: Uint8Array): Promise<void> {
+  await writeAndClose(fileSystem, path, content, false)
+}
+
+/** Puts a file in its place whole and for good: after a power cut there is the old one or the new one. */
+export async function writeFileAtomically(fileSystem: FileSystem, path: string, content: Uint8Array): Promise<void> {
+  const temporary = `${path}.tmp`
+  await writeAndClose(fileSystem, temporary, content, true)
+  await fileSystem.rename(temporary, path)
+}
+
+async function writeAndClose(fileSystem: FileSystem, path: string, content: Uint8Array, sync: boolean): Promise<void> {
+  const file = await fileSystem.open(path, 'replace')
+  try {
+    await writeAll(file, content, 0, content.length, 0)
+    if (sync) await file.dataSync()
+  } finally {
+    await file.close()
+  }
+}
+
+/** Removes a file, if there is one. */
+export async function removeIfThere(fileSystem: FileSystem, path: string): Promise<void> {
+  try {
+    await fileSystem.unlink(path)
+  } catch (error) {
+    if (errorCode(error) !== 'ENOENT') throw error
+  }
+}
+
+/** Node's code of a failed call, such as ENOSPC. */
+export function errorCode(error: unknown): string | undefined {
+  if (typeof error !== 'object' || error === null || !('code' in error)) return undefined
+  return typeof error.code === 'string' ? error.code : undefined
+}
+
+/** The error that a caller sees for a call to the disk that failed; `what` names the act and the file. */
+export function diskError(error: unknown, what: string): OttlaError {
+  if (OttlaError.is(error)) return error
+  const code = errorCode(error)
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new OttlaError(
+      'OTTLA_STORAGE_FULL',
+      `${what} failed since the disk is full (${code}). Free space and try again.`,
+      {
+        cause: error,
+      },
+    )
+  }
+  return new OttlaError(
+    'OTTLA_STORAGE_FAILED',
+    `${what} failed (${code ?? String(error)}). Check the disk and the permissions.`,
+    {
+      cause: error,
+    },
+  )
+}

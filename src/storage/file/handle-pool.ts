@@ -1,0 +1,163 @@
+import type { FileSystem, OpenFile, OpenMode } from './file-system.js'
+
+/** A file that the pool keeps open while there is room. */
+export interface PooledFile {
+  readonly path: string
+  /** Called before the file is closed to make room; nobody uses it meanwhile. */
+  beforeEviction(file: OpenFile): Promise<void>
+}
+
+/** An open file in use: it stays open until it is released. All but `file` is the pool's own. */
+export interface Handle {
+  readonly file: OpenFile
+  users: number
+  isRetired: boolean
+  whenClosed: ((error?: unknown) => void) | undefined
+}
+
+/**
+ * Keeps a bounded number of files open, so that ten thousand partitions fit a process that may open a thousand files.
+ * The one that was used longest ago is closed first. A handle is held for one call to the disk and nothing else is
+ * waited for meanwhile, so whoever waits for room gets it.
+ */
+export class HandlePool {
+  readonly #fileSystem: FileSystem
+  readonly #maxOpen: number
+  /** Open files, the longest unused first. */
+  readonly #entries = new Map<PooledFile, Handle>()
+  readonly #opening = new Map<PooledFile, Promise<void>>()
+  /** Counts files that are being opened or closed too. */
+  #openCount = 0
+  readonly #waiting: (() => void)[] = []
+
+  constructor(fileSystem: FileSystem, maxOpen: number) {
+    this.#fileSystem = fileSystem
+    this.#maxOpen = maxOpen
+  }
+
+  get openCount(): number {
+    return this.#openCount
+  }
+
+  /** At once where the file is open. */
+  acquire(owner: PooledFile, mode: OpenMode = 'update'): Handle | Promise<Handle> {
+    const entry = this.#entries.get(owner)
+    if (entry === undefined) return this.#acquireLater(owner, mode)
+    this.#entries.delete(owner)
+    this.#entries.set(owner, entry)
+    entry.users++
+    return entry
+  }
+
+  release(handle: Handle): void {
+    handle.users--
+    if (handle.users > 0) return
+    // Whoever retired it hears how closing went.
+    if (handle.isRetired) void this.#close(handle)
+    else this.#wakeOne()
+  }
+
+  /** Uses the file for one call to the disk. */
+  async use<T>(owner: PooledFile, act: (file: OpenFile) => Promise<T>): Promise<T> {
+    const handle = await this.acquire(owner)
+    try {
+      return await act(handle.file)
+    } finally {
+      this.release(handle)
+    }
+  }
+
+  /** Closes the file, once those who use it have released it. Resolves when it is closed. */
+  async retire(owner: PooledFile): Promise<void> {
+    // One that is being opened would stay open behind our back.
+    await this.#opening.get(owner)
+    const entry = this.#entries.get(owner)
+    if (entry === undefined) return
+    this.#entries.delete(owner)
+    entry.isRetired = true
+    if (entry.users === 0) return this.#close(entry)
+    return new Promise((resolve, reject) => {
+      entry.whenClosed = (error) => (error === undefined ? resolve() : reject(error))
+    })
+  }
+
+  async closeAll(): Promise<void> {
+    await Promise.all([...this.#entries.keys()].map((owner) => this.retire(owner)))
+  }
+
+  async #acquireLater(owner: PooledFile, mode: OpenMode): Promise<Handle> {
+    for (;;) {
+      const opening = this.#opening.get(owner)
+      if (opening === undefined) break
+      await opening
+      const entry = this.#entries.get(owner)
+      if (entry !== undefined) return this.acquire(owner)
+    }
+    let opened: () => void = () => undefined
+    this.#opening.set(
+      owner,
+      new Promise((resolve) => {
+        opened = resolve
+      }),
+    )
+    try {
+      await this.#takeRoom()
+      try {
+        const file = await this.#fileSystem.open(owner.path, mode)
+        const entry: Handle = { file, users: 1, isRetired: false, whenClosed: undefined }
+        this.#entries.set(owner, entry)
+        return entry
+      } catch (error) {
+        this.#openCount--
+        this.#wakeOne()
+        throw error
+      }
+    } finally {
+      this.#opening.delete(owner)
+      opened()
+    }
+  }
+
+  async #takeRoom(): Promise<void> {
+    while (this.#openCount >= this.#maxOpen) {
+      const idle = this.#longestIdle()
+      if (idle === undefined) {
+        await new Promise<void>((resolve) => {
+          this.#waiting.push(resolve)
+        })
+        continue
+      }
+      const [owner, entry] = idle
+      // Out of the map at once: whoever wants it meanwhile opens it anew.
+      this.#entries.delete(owner)
+      try {
+        await owner.beforeEviction(entry.file)
+      } finally {
+        await this.#close(entry)
+      }
+    }
+    this.#openCount++
+  }
+
+  #longestIdle(): [PooledFile, Handle] | undefined {
+    for (const [owner, entry] of this.#entries) if (entry.users === 0) return [owner, entry]
+    return undefined
+  }
+
+  async #close(entry: Handle): Promise<void> {
+    let failure: unknown
+    try {
+      await entry.file.close()
+    } catch (error) {
+      failure = error
+    }
+    this.#openCount--
+    this.#wakeOne()
+    if (entry.whenClosed !== undefined) entry.whenClosed(failure)
+    else if (failure !== undefined) throw failure
+  }
+
+  #wakeOne(): void {
+    this.#waiting.shift()?.()
+  }
+}

@@ -1,0 +1,349 @@
+import { statSync } from 'node:fs'
+import { describe, expect, it } from 'vitest'
+import type { FileStorageOptions } from '../../../src/storage/file/file-storage.js'
+import { FileStorage } from '../../../src/storage/file/file-storage.js'
+import { ManualClock } from '../../../src/testing/manual-clock.js'
+import {
+  AT,
+  batchAt,
+  type DiskCall,
+  endOf,
+  FaultyFileSystem,
+  fill,
+  logPath,
+  offsetsIn,
+  open,
+  temporaryDirectories,
+  upTo,
+} from './file-rig.js'
+
+const directory = temporaryDirectories()
+
+async function openFaulty(options?: FileStorageOptions) {
+  const disk = new FaultyFileSystem()
+  const place = directory()
+  return { disk, place, ...(await open(place, { ...options, fileSystem: disk })) }
+}
+
+function of(act: DiskCall['act'], suffix = '.log'): (call: DiskCall) => boolean {
+  return (call) => call.act === act && call.path.endsWith(suffix)
+}
+
+describe('a write', () => {
+  it('that the disk takes piece by piece is written whole', async () => {
+    const { disk, place, storage, log } = await openFaulty()
+    disk.plan = (call) => (of('write')(call) ? { bytes: 7 } : undefined)
+    await log.append([batchAt(0, 3), batchAt(3)])
+    await log.append([batchAt(4, 1, 100_000)])
+    disk.plan = () => undefined
+    await storage.close()
+    const { storage: next, log: found } = await open(place, { fileSystem: new FaultyFileSystem() })
+    expect(await offsetsIn(found)).toEqual([0, 3, 4])
+    await next.close()
+  })
+
+  it.each([
+    ['ENOSPC', 'OTTLA_STORAGE_FULL'],
+    ['EIO', 'OTTLA_STORAGE_FAILED'],
+  ])('that ends in %s after a part is taken back whole, and a later one succeeds', async (fault, code) => {
+    const { disk, place, storage, log } = await openFaulty()
+    await fill(log, 2)
+    const sizeBefore = statSync(logPath(place, 0)).size
+    for (const batches of [
+      [batchAt(2)],
+      [batchAt(2, 1, 90_000)],
+      Array.from({ length: 30 }, (_, at) => batchAt(2 + at, 1, 90_000)),
+    ]) {
+      let writes = 0
+      disk.plan = (call) => (of('write')(call) ? (writes++ === 0 ? { bytes: 50 } : fault) : undefined)
+      await expect((async () => log.append(batches))()).rejects.toMatchObject({ code, cause: { code: fault } })
+      expect(statSync(logPath(place, 0)).size).toBe(sizeBefore)
+      expect(await offsetsIn(log)).toEqual([0, 1])
+    }
+    disk.plan = () => undefined
+    await fill(log, 3)
+    expect(await offsetsIn(log)).toEqual(upTo(5))
+    await storage.close()
+    const { storage: next, log: found, reports } = await open(place, { fileSystem: new FaultyFileSystem() })
+    expect(await offsetsIn(found)).toEqual(upTo(5))
+    expect(reports).toEqual([])
+    await next.close()
+  })
+
+  it('that cannot be taken back is the last one', async () => {
+    const { disk, place, storage, log } = await openFaulty()
+    await fill(log, 2)
+    let writes = 0
+    disk.plan = (call) =>
+      of('write')(call) ? (writes++ === 0 ? { bytes: 50 } : 'ENOSPC') : of('truncate')(call) ? 'EIO' : undefined
+    await expect((async () => log.append([batchAt(2)]))()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    disk.plan = () => undefined
+    await expect((async () => log.append([batchAt(2)]))()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    expect(await offsetsIn(log)).toEqual([0, 1])
+    await storage.close()
+    const { storage: next, log: found, reports } = await open(place, { fileSystem: new FaultyFileSystem() })
+    expect(await offsetsIn(found)).toEqual([0, 1])
+    expect(reports).toHaveLength(1)
+    await next.close()
+  })
+})
+
+describe('a sync', () => {
+  it.each([
+    ['of the log', of('dataSync')],
+    ['of the directory', of('syncDirectory', 'orders-0')],
+  ])('%s that fails is never made again, and nothing more is taken', async (_, isIt) => {
+    const { disk, place, storage, log } = await openFaulty()
+    await log.append([batchAt(0)])
+    disk.plan = (call) => (isIt(call) ? 'EIO' : undefined)
+    await expect((async () => log.sync())()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    disk.plan = () => undefined
+    const before = disk.calls.length
+    await expect((async () => log.sync())()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    await expect((async () => log.append([batchAt(1)]))()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    expect(log.durableEndOffset).toBe(0)
+    expect(await offsetsIn(log)).toEqual([0])
+    await log.close()
+    expect(disk.calls.slice(before).some(({ act }) => act === 'dataSync')).toBe(false)
+    await storage.close()
+    const { storage: next, log: found } = await open(place, { fileSystem: new FaultyFileSystem() })
+    expect(await offsetsIn(found)).toEqual([0])
+    await next.close()
+  })
+
+  it('of the root that fails fails the partitions that it was for', async () => {
+    const { disk, place, storage, log } = await openFaulty()
+    const other = await storage.openPartition({ topic: 'orders', partition: 1 })
+    disk.plan = (call) => (call.act === 'syncDirectory' && call.path === place ? 'EIO' : undefined)
+    await log.append([batchAt(0)])
+    await expect((async () => log.sync())()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    disk.plan = () => undefined
+    await other.append([batchAt(0)])
+    await expect((async () => other.sync())()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    await expect(storage.close()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    await (await open(place, { fileSystem: new FaultyFileSystem() })).storage.close()
+  })
+
+  it('covers the new directory, the new file and the bytes, in that order before the durable end moves', async () => {
+    const { disk, place, storage, log } = await openFaulty()
+    await log.append([batchAt(0)])
+    disk.calls.length = 0
+    await log.sync()
+    expect(
+      disk.calls
+        .filter(({ act }) => act === 'syncDirectory')
+        .map(({ path }) => path)
+        .sort(),
+    ).toEqual([place, `${place}/orders-0`])
+    expect(disk.count('dataSync', '.log')).toBe(1)
+    await log.append([batchAt(1)])
+    disk.calls.length = 0
+    await log.sync()
+    await log.sync()
+    expect(disk.calls.map(({ act }) => act)).toEqual(['dataSync'])
+    await log.roll(2)
+    await log.append([batchAt(2)])
+    disk.calls.length = 0
+    await log.sync()
+    expect(disk.calls.map(({ act }) => act).sort()).toEqual(['dataSync', 'syncDirectory'])
+    await storage.close()
+  })
+
+  it('is made before a segment is sealed, whatever the durability', async () => {
+    const { disk, storage, log } = await openFaulty({ durability: 'os' })
+    await log.append([batchAt(0)])
+    expect(disk.count('dataSync', '.log')).toBe(0)
+    await log.roll(1)
+    expect(disk.count('dataSync', '.log')).toBe(1)
+    expect(log.durableEndOffset).toBe(1)
+    await storage.close()
+  })
+})
+
+describe("with durability 'interval'", () => {
+  async function openWithClock() {
+    const disk = new FaultyFileSystem()
+    const clock = new ManualClock()
+    const storage = new FileStorage(directory(), { durability: 'interval', syncIntervalMs: 50, fileSystem: disk })
+    await storage.open({ clock, onRecovery: () => undefined })
+    const log = await storage.openPartition(AT)
+    return { disk, clock, storage, log }
+  }
+
+  /** The clock gives the engine some turns only, and a real disk may need more. */
+  async function until(holds: () => boolean, clock: ManualClock): Promise<void> {
+    while (!holds()) await clock.advance(0)
+  }
+
+  it('the storage syncs what was appended, and then has nothing to do', async () => {
+    const { disk, clock, storage, log } = await openWithClock()
+    expect(clock.pendingTimers).toBe(0)
+    await log.append([batchAt(0)])
+    await log.append([batchAt(1)])
+    await clock.advance(49)
+    expect(disk.count('dataSync', '.log')).toBe(0)
+    await clock.advance(1)
+    await until(() => log.durableEndOffset === 2, clock)
+    expect(disk.count('dataSync', '.log')).toBe(1)
+    expect(clock.pendingTimers).toBe(0)
+    await storage.close()
+  })
+
+  it('the next append tells of a sync that failed', async () => {
+    const { disk, clock, storage, log } = await openWithClock()
+    await log.append([batchAt(0)])
+    disk.plan = (call) => (of('dataSync')(call) ? 'EIO' : undefined)
+    await clock.advance(50)
+    let told: unknown
+    await until(() => {
+      try {
+        log.append([batchAt(endOf(log))])
+        return false
+      } catch (error) {
+        told = error
+        return true
+      }
+    }, clock)
+    expect(told).toMatchObject({ code: 'OTTLA_STORAGE_FAILED', cause: { code: 'EIO' } })
+    await storage.close()
+  })
+
+  it('close tells of a sync that failed when nothing else did', async () => {
+    const { disk, clock, storage, log } = await openWithClock()
+    await log.append([batchAt(0)])
+    disk.plan = (call) => (of('dataSync')(call) ? 'EIO' : undefined)
+    await clock.advance(50)
+    await until(() => disk.count('dataSync', '.log') > 0, clock)
+    await expect(storage.close()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+  })
+})
+
+describe('a read', () => {
+  it('that fails tells its reader, and is no end of the log', async () => {
+    const { disk, place, storage, log } = await openFaulty()
+    await fill(log, 5)
+    await storage.close()
+    const { storage: next, log: found } = await open(place, { fileSystem: disk })
+    disk.plan = (call) => (of('read')(call) ? 'EIO' : undefined)
+    await expect((async () => found.read(0, 1000, 5))()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    disk.plan = (call) => (of('read')(call) ? { bytes: 11 } : undefined)
+    expect(await offsetsIn(found)).toEqual(upTo(5))
+    await next.close()
+  })
+
+  it('of what was just written needs no disk', async () => {
+    const { disk, storage, log } = await openFaulty({ durability: 'os' })
+    for (let call = 0; call < 100; call++) await log.append([batchAt(call)])
+    await log.roll(100)
+    await log.append([batchAt(100)])
+    expect(log.read(50, 1_000_000, 200)).toHaveLength(51)
+    expect(disk.count('read', '.log')).toBe(0)
+    await storage.close()
+  })
+})
+
+describe('failing every call', () => {
+  interface Progress {
+    synced: number
+  }
+
+  /** Appends, rolls, replaces and truncates; ends early where a call fails. */
+  async function workload(place: string, disk: FaultyFileSystem, progress: Progress): Promise<void> {
+    const { storage, log } = await open(place, { fileSystem: disk })
+    try {
+      await fill(log, 4)
+      progress.synced = 4
+      await log.roll(4)
+      await fill(log, 4)
+      progress.synced = 8
+      await log.roll(8)
+      await fill(log, 2)
+      progress.synced = 10
+      await log.saveSnapshot(10, Uint8Array.of(1))
+      await log.replace(0, 1, [batchAt(0), batchAt(3)])
+      await log.append([batchAt(10), batchAt(11)])
+      await log.truncate(11)
+      await log.sync()
+      progress.synced = 11
+    } finally {
+      await storage.close()
+    }
+  }
+
+  it.each(['once', 'from then on'])('%s loses nothing that was synced, and leaves no file open', async (how) => {
+    for (let failing = 0; ; failing++) {
+      const place = directory()
+      const disk = new FaultyFileSystem()
+      let calls = 0
+      disk.plan = () => {
+        const call = calls++
+        return call === failing || (call > failing && how === 'from then on') ? 'EIO' : undefined
+      }
+      const progress = { synced: 0 }
+      const outcome = await workload(place, disk, progress).then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      expect(disk.openFiles, `files open after failing call ${failing}`).toBe(0)
+      if (outcome !== undefined) expect(outcome).toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+      const { storage, log } = await open(place, { fileSystem: new FaultyFileSystem() })
+      expect(endOf(log)).toBeGreaterThanOrEqual(progress.synced)
+      const dense = upTo(endOf(log))
+      const replaced = dense.filter((offset) => offset !== 1 && offset !== 2)
+      expect([dense, replaced], `after failing call ${failing}`).toContainEqual(await offsetsIn(log))
+      await fill(log, 1)
+      await storage.close()
+      if (calls <= failing) {
+        expect(outcome).toBe(undefined)
+        return
+      }
+    }
+  })
+})
+
+describe('the file handles', () => {
+  it('of 2,000 partitions stay within their bound', { timeout: 60_000 }, async () => {
+    const disk = new FaultyFileSystem()
+    const storage = new FileStorage(directory(), { durability: 'os', fileSystem: disk })
+    await storage.open({ clock: new ManualClock(), onRecovery: () => undefined })
+    const logs = await Promise.all(upTo(2000).map((partition) => storage.openPartition({ topic: 'wide', partition })))
+    for (let round = 0; round < 2; round++) {
+      await Promise.all(logs.map(async (log) => log.append([batchAt(endOf(log), 1, 20_000)])))
+    }
+    const reads = await Promise.all(logs.map(async (log) => (await log.read(0, 100_000, 10)).length))
+    expect(reads.every((count) => count === 2)).toBe(true)
+    await storage.close()
+    expect(disk.mostOpenFiles).toBeLessThanOrEqual(256 + 32)
+    expect(disk.openFiles).toBe(0)
+  })
+
+  /** Appends to one partition, and then to so many others that its file is closed to make room. */
+  async function evict(durability: 'fsync' | 'os', fault?: string) {
+    const disk = new FaultyFileSystem()
+    const { storage, log } = await open(directory(), { durability, fileSystem: disk })
+    await log.append([batchAt(0)])
+    disk.plan = (call) => (call.act === 'dataSync' && call.path.includes('orders-0') ? fault : undefined)
+    await Promise.all(upTo(300).map((partition) => storage.openPartition({ topic: 'wide', partition })))
+    const syncs = disk.calls.filter(({ act, path }) => act === 'dataSync' && path.includes('orders-0')).length
+    disk.plan = () => undefined
+    return { disk, storage, log, syncs }
+  }
+
+  it('of files with unsynced bytes are synced before they are closed, unless nobody asks for syncs', async () => {
+    for (const durability of ['fsync', 'os'] as const) {
+      const { storage, log, syncs } = await evict(durability)
+      expect(syncs).toBe(durability === 'fsync' ? 1 : 0)
+      await log.append([batchAt(1)])
+      await log.sync()
+      expect(log.durableEndOffset).toBe(2)
+      await storage.close()
+    }
+  })
+
+  it('whose sync failed while they made room fail the next sync', async () => {
+    const { storage, log } = await evict('fsync', 'EIO')
+    await log.append([batchAt(1)])
+    await expect((async () => log.sync())()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    await storage.close()
+  })
+})

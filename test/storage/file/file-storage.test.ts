@@ -1,0 +1,278 @@
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it, test } from 'vitest'
+import { FileStorage } from '../../../src/storage/file/file-storage.js'
+import { storageSuite } from '../../../src/testing/storage-suite.js'
+import { systemClock } from '../../../src/time/clock.js'
+import {
+  AT,
+  batchAt,
+  endOf,
+  FaultyFileSystem,
+  filesIn,
+  fill,
+  offsetsIn,
+  open,
+  temporaryDirectories,
+  upTo,
+} from './file-rig.js'
+
+const directory = temporaryDirectories()
+const context = { clock: systemClock, onRecovery: () => undefined }
+
+for (const durability of ['fsync', 'os'] as const) {
+  describe(`the storage suite with durability ${durability}`, () => {
+    const places = new Map<unknown, string>()
+    const at = (place: string): FileStorage => {
+      const storage = new FileStorage(place, { durability })
+      places.set(storage, place)
+      return storage
+    }
+    storageSuite({ test, factory: () => at(directory()), reopen: (storage) => at(places.get(storage) ?? '') })
+  })
+}
+
+describe('the options', () => {
+  it.each([
+    [{ readOnly: true }, /no option readOnly: it takes durability, syncIntervalMs, segmentBytes, fileSystem/],
+    [{ durability: 'always' }, /durability is one of fsync, interval, os, not always/],
+    [{ durability: 'interval', syncIntervalMs: 0 }, /syncIntervalMs is a number/],
+    [{ syncIntervalMs: 10 }, /give durability: 'interval' too/],
+    [{ segmentBytes: 0 }, /segmentBytes is a number of bytes/],
+    [{ segmentBytes: 2 ** 31 }, /segmentBytes is a number of bytes/],
+    [{ segmentBytes: 1.5 }, /segmentBytes is a number of bytes/],
+  ])('%o are refused at once', (options, message) => {
+    // What JavaScript may pass.
+    const make = () => new FileStorage('somewhere', options as never)
+    expect(make).toThrow(
+      expect.objectContaining({ code: 'OTTLA_INVALID_ARGUMENT', message: expect.stringMatching(message) }),
+    )
+  })
+
+  it('decide what an acknowledgement waits for', () => {
+    expect(new FileStorage('x').acknowledgeAfter).toBe('sync')
+    expect(new FileStorage('x', { durability: 'fsync', segmentBytes: 5 })).toMatchObject({ segmentBytes: 5 })
+    expect(new FileStorage('x', { durability: 'interval', syncIntervalMs: 5 }).acknowledgeAfter).toBe('append')
+    expect(new FileStorage('x', { durability: 'os' }).acknowledgeAfter).toBe('append')
+  })
+
+  it('a path that is none is refused', () => {
+    expect(() => new FileStorage('')).toThrow(expect.objectContaining({ code: 'OTTLA_INVALID_ARGUMENT' }))
+  })
+})
+
+describe('the root directory', () => {
+  it('is made with those above it, and says its layout', async () => {
+    const place = join(directory(), 'a', 'b')
+    const { storage } = await open(place)
+    expect(readFileSync(join(place, 'ottla.json'), 'utf8')).toBe('{"layout":1}\n')
+    await storage.close()
+  })
+
+  it('of a newer layout is refused and left as it is', async () => {
+    const place = directory()
+    const { storage, log } = await open(place)
+    await fill(log, 3)
+    await storage.close()
+    writeFileSync(join(place, 'ottla.json'), '{"layout":2}\n')
+    const before = filesIn(place)
+    await expect(new FileStorage(place).open(context)).rejects.toMatchObject({
+      code: 'OTTLA_UNSUPPORTED_FORMAT',
+      message: expect.stringContaining('has layout 2, this release knows up to 1'),
+    })
+    expect(filesIn(place)).toEqual(before)
+    writeFileSync(join(place, 'ottla.json'), 'nonsense')
+    await expect(new FileStorage(place).open(context)).rejects.toMatchObject({ code: 'OTTLA_UNSUPPORTED_FORMAT' })
+  })
+
+  it('that holds something else is refused and left as it is', async () => {
+    const place = directory()
+    mkdirSync(place)
+    writeFileSync(join(place, 'thesis.doc'), 'years of work')
+    await expect(new FileStorage(place).open(context)).rejects.toMatchObject({
+      code: 'OTTLA_INVALID_ARGUMENT',
+      message: expect.stringContaining('holds thesis.doc but no ottla.json: give an empty directory'),
+    })
+    expect(readdirSync(place)).toEqual(['thesis.doc'])
+  })
+
+  it('carries the mark of a clean close only while it is closed', async () => {
+    const place = directory()
+    const { storage } = await open(place)
+    await storage.close()
+    expect(existsSync(join(place, 'clean-shutdown.json'))).toBe(true)
+    const again = await open(place)
+    expect(existsSync(join(place, 'clean-shutdown.json'))).toBe(false)
+    await again.storage.close()
+  })
+
+  it('that is a file is refused', async () => {
+    const place = directory()
+    writeFileSync(place, '')
+    await expect(new FileStorage(place).open(context)).rejects.toMatchObject({
+      code: 'OTTLA_INVALID_ARGUMENT',
+      message: expect.stringContaining('is a file'),
+    })
+    await expect(new FileStorage(join(place, 'below')).open(context)).rejects.toMatchObject({
+      code: 'OTTLA_STORAGE_FAILED',
+    })
+  })
+
+  // Root may write everywhere.
+  it.skipIf(process.getuid?.() === 0)('that cannot be written to is refused, saying so', async () => {
+    const place = directory()
+    mkdirSync(place)
+    chmodSync(place, 0o500)
+    await expect(new FileStorage(place).open(context)).rejects.toMatchObject({
+      code: 'OTTLA_STORAGE_FAILED',
+      message: expect.stringContaining('cannot be written to'),
+    })
+    chmodSync(place, 0o700)
+  })
+
+  it("keeps Kafka's topic id with a partition, and refuses the log of another topic", async () => {
+    const place = directory()
+    const { storage } = await open(place)
+    const other = { topic: 'a.b', partition: 1 }
+    const log = await storage.openPartition(other, { topicId: 'AAAAAAAAAAAAAAAAAAAAAQ' })
+    await log.append([batchAt(0)])
+    expect(readFileSync(join(place, 'a.b-1', 'partition.metadata'), 'utf8')).toBe(
+      'version: 0\ntopic_id: AAAAAAAAAAAAAAAAAAAAAQ',
+    )
+    await log.close()
+    await expect(storage.openPartition(other, { topicId: 'AAAAAAAAAAAAAAAAAAAAAg' })).rejects.toMatchObject({
+      code: 'OTTLA_TOPIC_MISMATCH',
+    })
+    expect(endOf(await storage.openPartition(other))).toBe(1)
+    await storage.close()
+  })
+
+  it.each(['..', '../up', 'a/b', '', 'x'.repeat(250), 'ä'])('has no partition of a topic called %j', async (topic) => {
+    const { storage } = await open(directory())
+    const opening = storage.openPartition({ topic, partition: 0 })
+    // Two dots and a number are a name like any other.
+    if (topic === '..') await opening
+    else await expect(opening).rejects.toMatchObject({ code: 'OTTLA_INVALID_TOPIC' })
+    await expect(storage.openPartition({ topic: 'x', partition: -1 })).rejects.toMatchObject({
+      code: 'OTTLA_INVALID_TOPIC',
+    })
+    await storage.close()
+  })
+
+  it('loses a partition with the longest name, and takes it anew', async () => {
+    const { storage } = await open(directory())
+    const at = { topic: 'x'.repeat(249), partition: 10 }
+    const log = await storage.openPartition(at)
+    await log.append([batchAt(0)])
+    await storage.deletePartition(at)
+    expect(() => log.append([batchAt(1)])).toThrow(expect.objectContaining({ code: 'OTTLA_CLOSED' }))
+    expect(endOf(await storage.openPartition(at))).toBe(0)
+    await storage.close()
+  })
+})
+
+describe('snapshots', () => {
+  it('the newest two outlive a restart, and none beyond the end of the log', async () => {
+    const place = directory()
+    const { storage, log } = await open(place)
+    await fill(log, 9)
+    for (const offset of [2, 5, 9]) await log.saveSnapshot(offset, Uint8Array.of(offset))
+    await storage.close()
+    const { storage: next, log: found } = await open(place)
+    expect(await found.loadSnapshot(4)).toBe(undefined)
+    expect(await found.loadSnapshot(8)).toMatchObject({ offset: 5, bytes: Uint8Array.of(5) })
+    expect(await found.loadSnapshot(9)).toMatchObject({ offset: 9 })
+    await found.truncate(7)
+    expect(await found.loadSnapshot(9)).toMatchObject({ offset: 5 })
+    await next.close()
+  })
+})
+
+describe('a closed storage', () => {
+  it('can be opened again, and until then does nothing', async () => {
+    const { storage, log } = await open(directory())
+    await fill(log, 3)
+    await storage.close()
+    await expect(storage.partitions()).rejects.toMatchObject({ code: 'OTTLA_CLOSED' })
+    expect(() => log.read(0, 1, 3)).toThrow(expect.objectContaining({ code: 'OTTLA_CLOSED' }))
+    await storage.open(context)
+    expect(await offsetsIn(await storage.openPartition(AT))).toEqual(upTo(3))
+    await storage.close()
+  })
+})
+
+describe('a storage that is closed while it opens', () => {
+  it('is closed when both are done', async () => {
+    const place = directory()
+    const storage = new FileStorage(place)
+    const opening = storage.open(context)
+    await storage.close()
+    await opening
+    await expect(storage.partitions()).rejects.toMatchObject({ code: 'OTTLA_CLOSED' })
+    await (await open(place)).storage.close()
+  })
+})
+
+describe('an append', () => {
+  it('that does not follow on the log is refused', async () => {
+    const { storage, log } = await open(directory())
+    await fill(log, 3)
+    expect(() => log.append([batchAt(2)])).toThrow(expect.objectContaining({ code: 'OTTLA_INVALID_ARGUMENT' }))
+    expect(() => log.append([batchAt(3), batchAt(3)])).toThrow(
+      expect.objectContaining({ code: 'OTTLA_INVALID_ARGUMENT' }),
+    )
+    expect(() => log.append([batchAt(2 ** 31)])).toThrow(expect.objectContaining({ code: 'OTTLA_INVALID_ARGUMENT' }))
+    await log.roll(2 ** 31)
+    await log.append([batchAt(2 ** 31)])
+    expect(await log.read(2 ** 31, 1, 2 ** 40)).toHaveLength(1)
+    await storage.close()
+  })
+
+  it('beyond what the memory keeps is read from the file', async () => {
+    const disk = new FaultyFileSystem()
+    const { storage, log } = await open(directory(), { durability: 'os', fileSystem: disk })
+    for (let offset = 0; offset < 40; offset++) await log.append([batchAt(offset, 1, 700_000)])
+    expect(await offsetsIn(log)).toEqual(upTo(40))
+    expect(disk.count('read', '.log')).toBeGreaterThan(0)
+    disk.calls.length = 0
+    expect(log.read(39, 1, 40)).toHaveLength(1)
+    expect(disk.calls).toEqual([])
+    await storage.close()
+  })
+
+  it('never writes again to memory that a reader was given', async () => {
+    const { storage, log } = await open(directory(), { durability: 'os' })
+    const held: { view: Uint8Array; before: Uint8Array }[] = []
+    for (let offset = 0; offset < 60; offset++) {
+      await log.append([batchAt(offset, 1, 700_000)])
+      if (offset % 10 !== 0) continue
+      const [batch] = await log.read(offset, 1, offset + 1)
+      if (batch !== undefined) held.push({ view: batch.bytes(), before: batch.bytes().slice() })
+    }
+    expect(held).toHaveLength(6)
+    for (const { view, before } of held) expect(Buffer.from(view).equals(before)).toBe(true)
+    await storage.close()
+  })
+})
+
+describe('a read from the file', () => {
+  it('beside a truncation gives what the log then holds', async () => {
+    const place = directory()
+    const made = await open(place)
+    await fill(made.log, 10)
+    await made.storage.close()
+    const disk = new FaultyFileSystem()
+    const { storage, log } = await open(place, { fileSystem: disk })
+    disk.afterRead = async (path) => {
+      if (!path.endsWith('.log')) return
+      // The truncation reads too.
+      disk.afterRead = async () => undefined
+      await log.truncate(4)
+      await log.append([batchAt(4, 3, 33)])
+    }
+    const offsets = (await log.read(2, 100_000, 100)).map(({ baseOffset }) => baseOffset)
+    expect(offsets).toEqual([2, 3, 4])
+    expect(await offsetsIn(log)).toEqual([0, 1, 2, 3, 4])
+    await storage.close()
+  })
+})
