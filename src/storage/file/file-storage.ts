@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto'
 import { dirname, join, resolve } from 'node:path'
 import { OttlaError } from '../../errors.js'
+import { randomId } from '../../random-id.js'
 import type { PartitionOptions, PartitionStorage, Storage, StorageContext, TopicPartition } from '../storage.js'
 import { decodeMarks, encodeMarks, type Marks, type PartitionMark } from './clean-mark.js'
 import { FilePartition, type PartitionPlace } from './file-partition.js'
@@ -14,13 +14,14 @@ import {
   isDeletedName,
   LAYOUT,
   LAYOUT_FILE,
+  LOCK_FILE,
   METADATA_FILE,
   parsePartitionName,
   partitionName,
   TEMPORARY_SUFFIX,
 } from './layout.js'
 import { Limiter } from './limiter.js'
-import { type DirectoryLock, LOCK_FILE } from './lock.js'
+import type { DirectoryLock } from './lock.js'
 import { checkTopicId, recoverPartition } from './recovery.js'
 import { type Disk, FileSegment } from './segment.js'
 import { TailCache } from './tail-cache.js'
@@ -160,7 +161,7 @@ export class FileStorage implements Storage {
     this.#marks.delete(name)
     if (!this.#partitions.delete(name)) return
     const { fileSystem } = this.#disk
-    const deleted = join(this.directory, deletedName(at, randomUUID()))
+    const deleted = join(this.directory, deletedName(at, randomId()))
     try {
       await fileSystem.rename(join(this.directory, name), deleted)
       this.#rootChanges++

@@ -1,6 +1,6 @@
 import * as fs from 'node:fs'
 import { OttlaError } from '../../errors.js'
-import { type DirectoryLock, lockDirectory } from './lock.js'
+import type { DirectoryLock } from './lock.js'
 
 /**
  * The few calls that a file storage makes to a disk. Nothing else in it touches one, so that a test can stand in for a
@@ -87,7 +87,11 @@ export const nodeFileSystem: FileSystem = {
       await call<void>((done) => fs.close(fd, done))
     }
   },
-  lock: lockDirectory,
+  async lock(directory, sinceMs) {
+    // Loaded when it is needed: it brings sockets and child processes, which a program that stays in memory never opens.
+    const { lockDirectory } = await import('./lock.js')
+    return lockDirectory(directory, sinceMs)
+  },
 }
 
 class NodeFile implements OpenFile {

@@ -73,10 +73,14 @@ export function checkPartitionName(at: TopicPartition): void {
   )
 }
 
+/** Held open by the one process that writes; it names it. */
+export const LOCK_FILE = '.lock'
+
 const LONGEST_NAME = 255
 
-export function deletedName({ topic, partition }: TopicPartition, uuid: string): string {
-  const suffix = `-${partition}.${uuid.replaceAll('-', '')}-delete`
+/** Kafka's name for a directory that is about to go. `id` is a random one, so that two never meet. */
+export function deletedName({ topic, partition }: TopicPartition, id: string): string {
+  const suffix = `-${partition}.${Buffer.from(id, 'base64url').toString('hex')}-delete`
   return topic.slice(0, LONGEST_NAME - suffix.length) + suffix
 }
 

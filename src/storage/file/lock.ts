@@ -4,6 +4,7 @@ import { createServer, type Server } from 'node:net'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { OttlaError } from '../../errors.js'
+import { LOCK_FILE } from './layout.js'
 
 export interface DirectoryLock {
   release(): Promise<void>
@@ -15,8 +16,6 @@ interface Holder {
   readonly hostname: string
   readonly since: string
 }
-
-export const LOCK_FILE = '.lock'
 
 /** The directories that this process holds, by device and inode, for every loaded copy of ottla. */
 const HELD = Symbol.for('ottla.directories')
