@@ -40,9 +40,10 @@ import type {
   TopicOutcome,
   Waiting,
 } from './engine.js'
-import { asOttlaError, engineClosed, unknownPartition, unknownTopic } from './engine-errors.js'
+import { asOttlaError, engineClosed, namedTwice, unknownPartition, unknownTopic } from './engine-errors.js'
 import { fetchFromLogs } from './fetch.js'
 import { appendRecords, type KeyedRecord, replay } from './keyed-log.js'
+import { repeatedNames } from './repeated-names.js'
 import { CONSUMER_OFFSETS, checkTopicName } from './topic-name.js'
 import { TopicStore } from './topic-store.js'
 import type { TopicState } from './topics.js'
@@ -108,9 +109,9 @@ export class EmbeddedEngine implements Engine {
       await this.#store.changed(options?.signal)
       this.#mustBeOpen()
     }
-    const names = request.topics ?? this.#store.topics.map((topic) => topic.name)
+    const names = new Set(request.topics ?? this.#store.topics.map((topic) => topic.name))
     const { clusterId, version } = this.#store
-    return { clusterId, version, topics: names.map((name) => this.#describeTopic(name)) }
+    return { clusterId, version, topics: Array.from(names, (name) => this.#describeTopic(name)) }
   }
 
   async createTopics(request: CreateTopicsRequest): Promise<TopicOutcome[]> {
@@ -121,13 +122,17 @@ export class EmbeddedEngine implements Engine {
   }
 
   createPartitions(topics: readonly { name: string; totalCount: number }[]): Promise<TopicOutcome[]> {
-    return oneByOne(topics, async ({ name, totalCount }) =>
-      this.#store.grow(name, totalCount).then(accepted, (error) => refused(name, error)),
-    )
+    const repeated = repeatedNames(topics.map(({ name }) => name))
+    return oneByOne(topics, async ({ name, totalCount }) => {
+      if (repeated.has(name)) return refused(name, namedTwice(name))
+      return this.#store.grow(name, totalCount).then(accepted, (error) => refused(name, error))
+    })
   }
 
   deleteTopics(names: readonly string[]): Promise<TopicOutcome[]> {
+    const repeated = repeatedNames(names)
     return oneByOne(names, async (name) => {
+      if (repeated.has(name)) return refused(name, namedTwice(name))
       try {
         const deleted = await this.#store.delete(name)
         await this.#coordinator.removeTopic(name)
@@ -143,7 +148,7 @@ export class EmbeddedEngine implements Engine {
     return resources.map(({ type, name }) => {
       if (type === 'broker') return { type, name, entries: describeBrokerConfigs(this.#settings), error: null }
       const topic = this.#store.get(name)
-      if (topic === undefined) return { type, name, entries: [], error: unknownTopic(name) }
+      if (topic === undefined) return { type, name, entries: [], error: missingTopic(name) }
       return { type, name, entries: describeTopicConfigs(topic.configs, this.#settings), error: null }
     })
   }
@@ -296,13 +301,7 @@ export class EmbeddedEngine implements Engine {
       const { topicId, partitionCount, internal, codecs } = topic
       return { name, topicId, partitionCount, internal, codecs, error: null }
     }
-    let error = unknownTopic(name)
-    try {
-      checkTopicName(name)
-    } catch (cause) {
-      error = asOttlaError(cause)
-    }
-    return { name, topicId: '', partitionCount: 0, internal: false, codecs: null, error }
+    return { name, topicId: '', partitionCount: 0, internal: false, codecs: null, error: missingTopic(name) }
   }
 
   #scheduleRetention(): void {
@@ -335,6 +334,16 @@ async function oneByOne<Request, Outcome>(
   const outcomes: Outcome[] = []
   for (const request of requests) outcomes.push(await answer(request))
   return outcomes
+}
+
+/** Why there is no such topic: its name may be one that no topic can have. */
+function missingTopic(name: string): OttlaError {
+  try {
+    checkTopicName(name)
+    return unknownTopic(name)
+  } catch (error) {
+    return asOttlaError(error)
+  }
 }
 
 async function offsetAt(log: PartitionLog, spec: OffsetSpec): Promise<{ offset: number; timestamp: number }> {

@@ -16,6 +16,11 @@ export function internalTopic(name: string, rule: string): OttlaError {
   return new OttlaError('OTTLA_INVALID_TOPIC', `${name} is ottla's own topic: it ${rule}`)
 }
 
+/** Kafka refuses a name that one request has twice, since it cannot know which one is meant. */
+export function namedTwice(name: string): OttlaError {
+  return new OttlaError('OTTLA_INVALID_ARGUMENT', `Topic ${name} is named twice in one request: name it once`)
+}
+
 export function engineClosed(): OttlaError {
   return new OttlaError('OTTLA_CLOSED', 'The broker is closed: open a new one')
 }

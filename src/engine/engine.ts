@@ -28,7 +28,7 @@ import type { ConfigEntry } from './config.js'
  * implementation, and Apache Kafka is the judge of the suite.
  */
 export interface Engine {
-  /** Topics by name, or all for null. An unknown name is answered with an error of its own, and is not created. */
+  /** Topics by name, each once, or all for null. An unknown name is answered with an error of its own, and is not created. */
   metadata(request: MetadataRequest, options?: Waiting): Promise<ClusterMetadata>
   createTopics(request: CreateTopicsRequest): Promise<TopicOutcome[]>
   /** Raises partition counts; they never fall. */

@@ -17,16 +17,21 @@ export async function fetchFromLogs(
 ): Promise<FetchResult[]> {
   const giveUpAt = request.maxWaitMs > 0 ? clock.monotonic() + request.maxWaitMs : 0
   for (;;) {
-    const results = await readOnce(request, findLog)
-    if (isEnough(results, request.minBytes) || options?.signal?.aborted === true) return results
+    const { results, isEnough } = await readOnce(request, findLog)
+    if (isEnough || options?.signal?.aborted === true) return results
     const leftMs = request.maxWaitMs > 0 ? giveUpAt - clock.monotonic() : 0
     if (leftMs <= 0) return results
     await advance(request, results, findLog, clock, leftMs, options?.signal)
   }
 }
 
-async function readOnce(request: FetchRequest, findLog: FindLog): Promise<FetchResult[]> {
+/** An error, or `minBytes` of what there is, is enough: batches that only a limit keeps out count as far as it reaches. */
+async function readOnce(
+  request: FetchRequest,
+  findLog: FindLog,
+): Promise<{ results: FetchResult[]; isEnough: boolean }> {
   const results: FetchResult[] = []
+  let foundBytes = 0
   let leftBytes = request.maxBytes
   let isFirst = true
   for (const wanted of request.partitions) {
@@ -43,6 +48,8 @@ async function readOnce(request: FetchRequest, findLog: FindLog): Promise<FetchR
       })
       continue
     }
+    // Taken before the read, so that what is appended during it is not waited for as if it had been seen.
+    const { highWatermark } = log
     let batches: readonly RecordBatch[] = []
     let error: OttlaError | null = null
     // The first partition that has something gives at least one batch, whatever its size (Kafka, KIP-74).
@@ -55,23 +62,17 @@ async function readOnce(request: FetchRequest, findLog: FindLog): Promise<FetchR
         if (!isFirst && sizeInBytes > limit) batches = []
         else leftBytes -= sizeInBytes
         if (batches.length > 0) isFirst = false
+        const nextOffset = (batches.at(-1)?.lastOffset ?? wanted.fetchOffset - 1) + 1
+        foundBytes += nextOffset < highWatermark ? Math.max(sizeInBytes, limit) : sizeInBytes
       } catch (cause) {
         error = asFetchError(wanted, log, cause)
       }
     }
-    const { highWatermark, logStartOffset } = log
-    results.push({ topic, partition, batches, highWatermark, logStartOffset, error })
+    results.push({ topic, partition, batches, highWatermark, logStartOffset: log.logStartOffset, error })
   }
-  return results
-}
-
-function isEnough(results: readonly FetchResult[], minBytes: number): boolean {
-  let bytes = 0
-  for (const result of results) {
-    if (result.error !== null) return true
-    bytes += sizeOf(result.batches)
-  }
-  return bytes >= minBytes
+  // No more than `maxBytes` can ever be given, so that is enough too (Kafka caps `minBytes` in the same way).
+  const minBytes = Math.min(request.minBytes, request.maxBytes)
+  return { results, isEnough: foundBytes >= minBytes || results.some(({ error }) => error !== null) }
 }
 
 function sizeOf(batches: readonly RecordBatch[]): number {

@@ -5,8 +5,16 @@ import type { Storage, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { alterTopicConfigs, type BrokerSettings, parseTopicConfigs, topicSettings } from './config.js'
 import type { NewTopic } from './engine.js'
-import { asOttlaError, engineClosed, internalTopic, unknownPartition, unknownTopic } from './engine-errors.js'
+import {
+  asOttlaError,
+  engineClosed,
+  internalTopic,
+  namedTwice,
+  unknownPartition,
+  unknownTopic,
+} from './engine-errors.js'
 import { appendRecords, type KeyedRecord, replay } from './keyed-log.js'
+import { repeatedNames } from './repeated-names.js'
 import { CLUSTER_METADATA, CONSUMER_OFFSETS, checkTopicName, isInternalTopic } from './topic-name.js'
 import {
   clusterRecord,
@@ -107,8 +115,8 @@ export class TopicStore {
   /** For each the topic as it was made, or why it was not. With `validateOnly` nothing is made. */
   create(topics: readonly NewTopic[], validateOnly: boolean): Promise<(TopicState | OttlaError)[]> {
     return this.#inOrder(async () => {
-      const seen = new Set<string>()
-      const prepared = topics.map((topic) => this.#prepare(topic, seen))
+      const repeated = repeatedNames(topics.map(({ name }) => name))
+      const prepared = topics.map((topic) => this.#prepare(topic, repeated))
       const accepted = prepared.filter((outcome): outcome is TopicState => !OttlaError.is(outcome))
       if (!validateOnly && accepted.length > 0) await this.#create(accepted)
       return prepared
@@ -170,6 +178,7 @@ export class TopicStore {
   /** Sets configs, or takes them back to their default where the value is null. */
   alterConfigs(name: string, changes: Readonly<Record<string, string | null>>): Promise<void> {
     return this.#inOrder(async () => {
+      checkTopicName(name)
       const topic = this.#catalog.get(name)
       if (topic === undefined) throw unknownTopic(name)
       const altered = { ...topic, configs: alterTopicConfigs(topic.configs, changes) }
@@ -236,16 +245,15 @@ export class TopicStore {
     await closeAll(logs)
   }
 
-  #prepare(topic: NewTopic, seen: Set<string>): TopicState | OttlaError {
+  #prepare(topic: NewTopic, repeated: ReadonlySet<string>): TopicState | OttlaError {
     const { name } = topic
     try {
+      if (repeated.has(name)) throw namedTwice(name)
       checkTopicName(name)
-      if (isInternalTopic(name)) throw internalTopic(name, 'is made when it is needed')
-      if (seen.has(name)) throw new OttlaError('OTTLA_INVALID_ARGUMENT', `Topic ${name} is named twice in one request`)
-      seen.add(name)
       if (this.#catalog.get(name) !== undefined) {
         throw new OttlaError('OTTLA_TOPIC_EXISTS', `Topic ${name} exists already`)
       }
+      if (isInternalTopic(name)) throw internalTopic(name, 'is made when it is needed')
       const other = this.#catalog.collision(name)
       if (other !== undefined) {
         throw new OttlaError(

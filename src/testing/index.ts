@@ -1,2 +1,3 @@
+export { type EngineSuiteOptions, engineSuite } from './engine-suite.js'
 export { ManualClock } from './manual-clock.js'
-export { storageSuite, type StorageSuiteOptions } from './storage-suite.js'
+export { type StorageSuiteOptions, type SuiteTest, storageSuite } from './storage-suite.js'
