@@ -45,6 +45,7 @@ const ERRORS = {
 /** The stable name of what went wrong; docs/errors.md has a heading for each. */
 export type ErrorCode = keyof typeof ERRORS
 
+/** Every code that an `OttlaError` may have, in alphabetical order. */
 export const ERROR_CODES: readonly ErrorCode[] = Object.keys(ERRORS) as ErrorCode[]
 
 const BRAND: unique symbol = Symbol.for('ottla.error') as never
@@ -59,7 +60,9 @@ const BRAND: unique symbol = Symbol.for('ottla.error') as never
  * }
  */
 export class OttlaError extends Error {
+  /** What to tell errors apart by. It is stable; the message is not. */
   readonly code: ErrorCode
+  /** True where the same call may succeed when it is made again. */
   readonly retriable: boolean
   /** Kafka's number for this error, as the wire carries it; -1 where Kafka has none. */
   readonly kafkaCode: number

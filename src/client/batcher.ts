@@ -16,6 +16,7 @@ export interface BatcherOptions {
   readonly engine: Engine
   readonly clock: Clock
   readonly lingerMs: number
+  /** Bytes at which a batch is full, at first. */
   readonly batchBytes: number
   /** Told of each batch that closed: a record without a key then goes elsewhere. */
   readonly onClosed: () => void
@@ -31,7 +32,12 @@ class OpenBatch {
   readonly timestamps: number[] = []
   /** What the records count against the producer's `maxInFlightBytes`. */
   bytes = 0
+  /** Who waits for all of it: a flush. */
+  readonly watchers: (() => void)[] = []
 }
+
+/** Kept, since test runners put one in its place that stands still. */
+const { nextTick } = process
 
 /** How many emptied batches keep their memory for the next ones. */
 const SPARE_BATCHES = 4
@@ -44,19 +50,23 @@ const SPARE_BATCHES = 4
 export class Batcher {
   readonly #options: BatcherOptions
   readonly #spare: OpenBatch[] = []
+  readonly #underWay = new Set<OpenBatch>()
   #open: OpenBatch | undefined
-  #underWay = 0
   #isCloseScheduled = false
   #cancelLinger: (() => void) | undefined
-  #acksDue: Promise<void> | undefined
+  /** The turn in which the last of those outcomes is told that were put off. */
+  #turn: Promise<void> | undefined
+  /** Bytes at which a batch is full. */
+  batchBytes: number
 
   constructor(options: BatcherOptions) {
     this.#options = options
+    this.batchBytes = options.batchBytes
   }
 
   /** True where nothing is under way: records, if there are any, wait for their linger. */
   get waitsForTime(): boolean {
-    return this.#underWay === 0 && (this.#open === undefined || this.#cancelLinger !== undefined)
+    return this.#underWay.size === 0 && (this.#open === undefined || this.#cancelLinger !== undefined)
   }
 
   append(
@@ -69,7 +79,7 @@ export class Batcher {
     slot: number,
   ): void {
     let open = this.#open
-    if (open !== undefined && open.builder.sizeInBytes + bytes > this.#options.batchBytes) {
+    if (open !== undefined && open.builder.sizeInBytes + bytes > this.batchBytes) {
       this.#close()
       open = undefined
     }
@@ -82,13 +92,17 @@ export class Batcher {
     open.slots.push(slot)
     open.timestamps.push(timestamp)
     open.bytes += bytes
-    if (open.builder.sizeInBytes >= this.#options.batchBytes) this.#close()
+    if (open.builder.sizeInBytes >= this.batchBytes) this.#close()
     else this.#scheduleClose()
   }
 
-  /** Closes the open batch now, whatever its linger. */
-  flush(): void {
-    if (this.#open !== undefined) this.#close()
+  /** Closes the open batch now, whatever its linger. Resolves when all that are under way then are settled. */
+  flush(): Promise<unknown> | undefined {
+    this.#close()
+    if (this.#underWay.size === 0) return undefined
+    return Promise.all(
+      Array.from(this.#underWay, ({ watchers }) => new Promise<void>((resolve) => watchers.push(resolve))),
+    )
   }
 
   #scheduleClose(): void {
@@ -97,15 +111,15 @@ export class Batcher {
       this.#cancelLinger ??= clock.schedule(() => this.#close(), lingerMs, { keepAlive: true })
       return
     }
-    if (this.#underWay > 0 || this.#isCloseScheduled) return
+    if (this.#underWay.size > 0 || this.#isCloseScheduled) return
     this.#isCloseScheduled = true
     // After the microtasks: senders that were just acknowledged send again in those, and join this batch.
-    process.nextTick(this.#closeScheduled)
+    nextTick(this.#closeScheduled)
   }
 
   readonly #closeScheduled = (): void => {
     this.#isCloseScheduled = false
-    if (this.#underWay === 0) this.flush()
+    if (this.#underWay.size === 0) this.#close()
   }
 
   #close(): void {
@@ -114,54 +128,59 @@ export class Batcher {
     this.#cancelLinger = undefined
     if (open === undefined) return
     this.#open = undefined
-    this.#underWay++
+    this.#underWay.add(open)
     this.#options.onClosed()
     const { at, engine } = this.#options
     engine.produce({ topic: at.topic, partition: at.partition, batch: open.builder.close() }).then(
-      (result) => this.#acknowledge(open, result),
-      (error) => this.#fail(open, error),
+      (result) => this.#settle(open, result, undefined),
+      (error) => this.#settle(open, undefined, error),
     )
   }
 
-  #acknowledge(batch: OpenBatch, result: ProduceResult): void {
-    // Senders that await each message in memory would otherwise never leave this turn of the event loop.
+  #settle(batch: OpenBatch, result: ProduceResult | undefined, error: unknown): void {
     const { clock } = this.#options
-    if (this.#acksDue === undefined && !clock.turnIsSpent()) return this.#settle(batch, result)
-    const due = (this.#acksDue ?? clock.nextTurn()).then(() => {
-      if (this.#acksDue === due) this.#acksDue = undefined
-      this.#settle(batch, result)
-    })
-    this.#acksDue = due
-  }
-
-  #settle(batch: OpenBatch, { baseOffset, logAppendTime }: ProduceResult): void {
-    const { topic, partition } = this.#options.at
-    const { senders, slots, timestamps } = batch
-    for (let index = 0; index < senders.length; index++) {
-      const timestamp = logAppendTime >= 0 ? logAppendTime : (timestamps[index] as number)
-      const result = { topic, partition, offset: baseOffset + index, timestamp }
-      senders[index]?.acknowledged(slots[index] as number, result)
+    if (this.#turn === undefined && !clock.turnIsSpent()) {
+      this.#tell(batch, result, error)
+      return
     }
-    this.#recycle(batch)
+    // Senders that await each message in memory, or try again and again, would otherwise never leave this turn of the
+    // event loop. Outcomes that follow wait too, to stay in order.
+    const turn = (this.#turn ?? clock.nextTurn()).then(() => {
+      if (this.#turn === turn) this.#turn = undefined
+      this.#tell(batch, result, error)
+    })
+    this.#turn = turn
   }
 
-  #fail(batch: OpenBatch, error: unknown): void {
-    for (const sender of batch.senders) sender.failed(error)
+  #tell(batch: OpenBatch, result: ProduceResult | undefined, error: unknown): void {
+    const { senders, slots } = batch
+    if (result === undefined) for (const sender of senders) sender.failed(error)
+    else {
+      const { topic, partition } = this.#options.at
+      const { baseOffset, logAppendTime } = result
+      for (let index = 0; index < senders.length; index++) {
+        const timestamp = logAppendTime >= 0 ? logAppendTime : (batch.timestamps[index] as number)
+        const sent = { topic, partition, offset: baseOffset + index, timestamp }
+        senders[index]?.acknowledged(slots[index] as number, sent)
+      }
+    }
     this.#recycle(batch, error)
   }
 
-  #recycle(batch: OpenBatch, error?: unknown): void {
+  #recycle(batch: OpenBatch, error: unknown): void {
     const { length } = batch.senders
     const { bytes } = batch
-    this.#underWay--
+    const watchers = batch.watchers.splice(0)
+    this.#underWay.delete(batch)
     batch.builder.reset()
     batch.senders.length = 0
     batch.slots.length = 0
     batch.timestamps.length = 0
     batch.bytes = 0
     // The memory of one huge message is not kept.
-    if (this.#spare.length < SPARE_BATCHES && bytes <= 2 * this.#options.batchBytes) this.#spare.push(batch)
+    if (this.#spare.length < SPARE_BATCHES && bytes <= 2 * this.batchBytes) this.#spare.push(batch)
     this.#options.onSettled(length, bytes, error)
+    for (const watcher of watchers) watcher()
     if (this.#open !== undefined) this.#scheduleClose()
   }
 }

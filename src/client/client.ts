@@ -27,7 +27,7 @@ export interface GroupDescription {
   id: string
   state: 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
   members: { memberId: string; instanceId: string | null; assignment: TopicPartition[] }[]
-  /** For each partition in which the group has committed, or that a member holds. */
+  /** For each partition of the topics in which the group has committed, or of which a member holds one. */
   lag: PartitionLag[]
 }
 
@@ -72,7 +72,10 @@ export interface Client extends AsyncDisposable {
   groups(): Promise<string[]>
   /** Rejects with OTTLA_GROUP_NOT_FOUND. */
   describeGroup(id: string): Promise<GroupDescription>
-  /** Moves the offsets of a group without members. Resolves with how far it is behind then. Rejects with OTTLA_GROUP_NOT_EMPTY. */
+  /**
+   * Moves the offsets of a group without members, within what each log holds. Resolves with how far it is behind then.
+   * Rejects with OTTLA_GROUP_NOT_EMPTY, OTTLA_UNKNOWN_TOPIC_OR_PARTITION, and without `topics` OTTLA_GROUP_NOT_FOUND.
+   */
   resetOffsets(id: string, to: Position, options?: ResetOptions): Promise<PartitionLag[]>
   /** Forgets a group without members. Rejects with OTTLA_GROUP_NOT_EMPTY or OTTLA_GROUP_NOT_FOUND. */
   deleteGroup(id: string): Promise<void>
@@ -125,9 +128,12 @@ export class EngineClient implements Client {
     ...options: TopicArguments<Value, Key, Input>
   ): Promise<Topic<Value, Key, Input>>
   async topic(named: AnyTopic | string, ...options: TopicArguments<unknown, string, unknown>): Promise<AnyTopic> {
-    this.#mustBeOpen()
+    this.mustBeOpen()
     const topic = typeof named === 'string' ? new Topic(named, ...options) : named
     if (!isTopic(topic)) throw invalid(`topic takes a Topic or a name, not ${describe(named)}`)
+    if (topic === named && options.length > 0) {
+      throw invalid(`The options of topic ${topic.name} stand in its declaration: give them to new Topic`)
+    }
     const { partitionCount, configs } = topic[TOPIC_DECLARATION]
     const codecs = { key: topic.key.name, value: topic.value.name }
     const [outcome] = await this.#engine.createTopics({
@@ -141,15 +147,15 @@ export class EngineClient implements Client {
   }
 
   async topics(): Promise<string[]> {
-    this.#mustBeOpen()
+    this.mustBeOpen()
     const { topics } = await this.#engine.metadata({ topics: null })
     return topics.filter((topic) => !topic.internal).map((topic) => topic.name)
   }
 
   async alterTopic(topic: AnyTopic | string, changes: TopicConfig): Promise<void> {
-    this.#mustBeOpen()
-    const name = nameOf(topic)
-    if (typeof changes !== 'object' || changes === null) {
+    this.mustBeOpen()
+    const name = nameOfTopic(topic)
+    if (typeof changes !== 'object' || changes === null || Array.isArray(changes)) {
       throw invalid(`The changes of topic ${name} are an object, not ${describe(changes)}`)
     }
     const { partitions, ...config } = changes
@@ -165,25 +171,28 @@ export class EngineClient implements Client {
   }
 
   async deleteTopic(topic: AnyTopic | string): Promise<void> {
-    this.#mustBeOpen()
-    const name = nameOf(topic)
+    this.mustBeOpen()
+    const name = nameOfTopic(topic)
     throwFirst(await this.#engine.deleteTopics([name]))
     this.#directory.forget(name)
   }
 
   async deleteRecords(at: readonly (TopicPartition & { beforeOffset: number })[]): Promise<void> {
-    this.#mustBeOpen()
-    for (const { topic, partition, beforeOffset } of at) {
-      if (typeof beforeOffset === 'number' && Number.isSafeInteger(beforeOffset) && beforeOffset >= 0) continue
-      throw invalid(
-        `The beforeOffset of ${topic}-${partition} is a whole number from 0 up, not ${describe(beforeOffset)}`,
-      )
+    this.mustBeOpen()
+    if (!Array.isArray(at)) throw invalid(`deleteRecords takes an array, not ${describe(at)}`)
+    const places = at.map(checkRecordsToDelete)
+    // All are checked before the first is deleted, so that a refused call changes nothing.
+    const ends = await this.#engine.listOffsets(places.map((place) => ({ ...place, at: 'latest' })))
+    throwFirst(ends)
+    for (const [index, { topic, partition, beforeOffset }] of places.entries()) {
+      const end = ends[index]?.offset ?? -1
+      if (beforeOffset > end) throw beyondTheEnd(topic, partition, beforeOffset, end)
     }
-    throwFirst(await this.#engine.deleteRecords(at))
+    throwFirst(await this.#engine.deleteRecords(places))
   }
 
   producer(options?: ProducerOptions): Producer {
-    this.#mustBeOpen()
+    this.mustBeOpen()
     const producer = createProducer(
       {
         engine: this.#engine,
@@ -206,7 +215,7 @@ export class EngineClient implements Client {
     id: string,
     options: GroupOptions<Topics>,
   ): ConsumerGroup<MessageOf<Topics[number]>> {
-    this.#mustBeOpen()
+    this.mustBeOpen()
     return createConsumerGroup(
       {
         engine: this.#engine,
@@ -230,21 +239,20 @@ export class EngineClient implements Client {
   }
 
   reader<T extends AnyTopic>(topic: T, options?: ReaderOptions): AsyncIterableIterator<MessageOf<T>> {
-    this.#mustBeOpen()
+    this.mustBeOpen()
     // The topic's types are known to the compiler alone.
-    return createReader(this.#engine, topic, options) as AsyncIterableIterator<Message> as AsyncIterableIterator<
-      MessageOf<T>
-    >
+    const messages: AsyncIterableIterator<Message> = createReader(this.#engine, this.#clock, topic, options)
+    return messages as AsyncIterableIterator<MessageOf<T>>
   }
 
   async groups(): Promise<string[]> {
-    this.#mustBeOpen()
+    this.mustBeOpen()
     const groups = await this.#engine.listGroups()
     return groups.map((group) => group.groupId).sort()
   }
 
   async describeGroup(id: string): Promise<GroupDescription> {
-    this.#mustBeOpen()
+    this.mustBeOpen()
     const [group] = await this.#engine.describeGroups([id])
     if (group === undefined) throw new TypeError(`The engine left out group ${id}`)
     if (group.error !== null) throw group.error
@@ -260,15 +268,24 @@ export class EngineClient implements Client {
   }
 
   async resetOffsets(id: string, to: Position, options: ResetOptions = {}): Promise<PartitionLag[]> {
-    this.#mustBeOpen()
+    this.mustBeOpen()
+    if (typeof id !== 'string' || id === '') {
+      throw new OttlaError('OTTLA_INVALID_GROUP_ID', `A group's id is a string that is not empty, not ${describe(id)}`)
+    }
     const position = checkPosition('resetOffsets', to)
     checkOptions('resetOffsets', options, RESET_OPTIONS)
-    const names = options.topics?.map(nameOf) ?? (await this.#committedTopics(id))
+    const names = options.topics?.map(nameOfTopic) ?? (await this.#committedTopics(id))
+    const [group] = await this.#engine.describeGroups([id])
+    // A group may be given offsets before it has any, in topics that are named.
+    if (options.topics === undefined && group !== undefined && group.error !== null) throw group.error
     const lag = await this.#lag(id, names, names)
+    const starts = await resolvePosition(this.#engine, 'earliest', lag)
     const offsets = await resolvePosition(this.#engine, position, lag)
-    const reset = lag.map((at, index) => ({ ...at, offset: Math.min(offsets[index] as number, at.logEndOffset) }))
+    const reset = lag.map((at, index) => {
+      const offset = Math.max(offsets[index] as number, starts[index] as number)
+      return { ...at, offset: Math.min(offset, at.logEndOffset) }
+    })
     if (options.dryRun !== true && reset.length > 0) {
-      const [group] = await this.#engine.describeGroups([id])
       if (group !== undefined && group.members.length > 0) throw groupNotEmpty(id)
       throwFirst(
         await this.#engine.commitOffsets({
@@ -290,7 +307,7 @@ export class EngineClient implements Client {
   }
 
   async deleteGroup(id: string): Promise<void> {
-    this.#mustBeOpen()
+    this.mustBeOpen()
     throwFirst(await this.#engine.deleteGroups([id]))
   }
 
@@ -339,8 +356,7 @@ export class EngineClient implements Client {
   async #lag(groupId: string, held: readonly string[], only?: readonly string[]): Promise<PartitionLag[]> {
     const names = new Set(only ?? [...held, ...(await this.#committedTopics(groupId))])
     const { topics } = await this.#engine.metadata({ topics: [...names].sort() })
-    const unknown = only === undefined ? undefined : topics.find((topic) => topic.error !== null)
-    if (unknown?.error) throw unknown.error
+    if (only !== undefined) throwFirst(topics)
     return groupLag(
       this.#engine,
       groupId,
@@ -348,12 +364,13 @@ export class EngineClient implements Client {
     )
   }
 
-  #mustBeOpen(): void {
+  /** @internal */
+  protected mustBeOpen(): void {
     if (this.#isClosed) throw new OttlaError('OTTLA_CLOSED', 'The broker is closed: open a new one')
   }
 }
 
-function nameOf(topic: AnyTopic | string): string {
+export function nameOfTopic(topic: AnyTopic | string): string {
   if (typeof topic === 'string') return topic
   if (isTopic(topic)) return topic.name
   throw invalid(`A topic is given as a Topic or by its name, not as ${describe(topic)}`)
@@ -361,6 +378,28 @@ function nameOf(topic: AnyTopic | string): string {
 
 function throwFirst(outcomes: readonly { error: OttlaError | null }[]): void {
   for (const { error } of outcomes) if (error !== null) throw error
+}
+
+function checkRecordsToDelete(at: unknown): TopicPartition & { beforeOffset: number } {
+  if (typeof at !== 'object' || at === null || !('topic' in at && 'partition' in at && 'beforeOffset' in at)) {
+    throw invalid(`deleteRecords takes { topic, partition, beforeOffset }, not ${describe(at)}`)
+  }
+  const { topic, partition, beforeOffset } = at
+  if (typeof topic !== 'string') throw invalid(`deleteRecords names its topics, not ${describe(topic)}`)
+  if (!isWhole(partition)) throw invalid(`A partition is a whole number from 0 up, not ${describe(partition)}`)
+  if (isWhole(beforeOffset)) return { topic, partition, beforeOffset }
+  throw invalid(`The beforeOffset of ${topic}-${partition} is a whole number from 0 up, not ${describe(beforeOffset)}`)
+}
+
+function isWhole(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}
+
+function beyondTheEnd(topic: string, partition: number, offset: number, end: number): OttlaError {
+  return new OttlaError(
+    'OTTLA_OFFSET_OUT_OF_RANGE',
+    `Offset ${offset} is beyond the end of ${topic}-${partition}, which is ${end}: delete up to that at most`,
+  )
 }
 
 function mismatch(topic: string, option: string, wanted: unknown, exists: unknown): OttlaError {

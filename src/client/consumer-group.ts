@@ -1,57 +1,33 @@
-import { EventEmitter } from 'eventemitter3'
-import { bytes } from '../codec/bytes.js'
 import type { Engine } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
-import type { Assignor } from './assignors/assignor.js'
-import { cooperativeStickyAssignor } from './assignors/cooperative-sticky-assignor.js'
-import { rangeAssignor } from './assignors/range-assignor.js'
-import { kafkajsRoundRobinAssignor, roundRobinAssignor } from './assignors/round-robin-assignor.js'
-import type { MessageCodecs } from './decode.js'
 import { type Batch, type Delivery, DeliveryLoop, type Dispatch } from './delivery-loop.js'
-import type { GroupEvents } from './events.js'
+import { GroupEmitter, type GroupEvents, throwUncaught } from './events.js'
 import { groupLag, type PartitionLag } from './group-lag.js'
+import {
+  BATCH_OPTIONS,
+  type BatchOptions,
+  GROUP_OPTIONS,
+  type GroupOptions,
+  offeredAssignors,
+  RUN_OPTIONS,
+  type RunOptions,
+} from './group-options.js'
 import { handlerLabel, isInside } from './inside-handler.js'
 import { Membership } from './membership.js'
 import type { Message } from './message.js'
 import { MessageIterator } from './message-iterator.js'
-import { aFunction, aSignal, checkOptions, countOrInfinity, describe, invalid, oneOf, wholeNumber } from './options.js'
+import { OffsetCommitter } from './offset-committer.js'
+import { aFunction, aSignal, checkOptions, describe, invalid } from './options.js'
+import { Outcome } from './outcome.js'
 import { checkPosition, type Position, resolvePosition } from './position.js'
 import type { Abortable } from './producer.js'
+import { reasonOf } from './reason-of.js'
 import { Slots } from './slots.js'
-import { type AnyTopic, isTopic } from './topic.js'
+import { Subscription } from './subscription.js'
 
-export interface GroupOptions<Topics> {
-  /** What to consume: topics, names, or expressions that pick up topics created later too. Those by name come as bytes. */
-  topics: Topics
-  /** Where to begin when nothing is committed. Default 'earliest' (Kafka's is 'latest', which loses what came before the join). */
-  from?: Position
-  /** What to do when messages were removed before they were read. Default 'error': the member stops. Kafka: auto.offset.reset. */
-  onOutOfRange?: 'earliest' | 'latest' | 'error'
-  /** 'auto' (default): offsets are committed after their handlers are done. 'manual': only by `commit`. */
-  commit?: 'auto' | 'manual'
-  /** Milliseconds between two automatic commits. Default 1,000. Kafka: auto.commit.interval.ms, there 5,000. */
-  autoCommitIntervalMs?: number
-  /** How the leader shares the partitions out. Default 'cooperativeSticky'. Kafka: partition.assignment.strategy. */
-  assignor?: 'cooperativeSticky' | 'range' | 'roundRobin'
-}
-
-export interface RunOptions extends Abortable {
-  /** Handlers that run at once. Default: for 'partition' no bound but one for each partition, else 16. */
-  concurrency?: number
-  /** 'partition' (default): one message of a partition at a time. 'key': one of a key. 'none': any. */
-  ordering?: 'partition' | 'key' | 'none'
-}
-
-export interface BatchOptions extends Abortable {
-  /** Handlers that run at once, one for each partition at most. Default: no bound. */
-  concurrency?: number
-  /** Messages in a batch at most. Default 1,000. */
-  maxMessages?: number
-  /** Milliseconds for which a batch that is not full waits for more. Default 0: it takes what is there. */
-  maxWaitMs?: number
-}
+export type { BatchOptions, GroupOptions, RunOptions } from './group-options.js'
 
 /** @internal */
 export interface GroupContext {
@@ -74,6 +50,8 @@ export interface MemberProgress {
   readonly outstanding: readonly string[]
   /** True where only the passing of time brings it on. */
   readonly waitsForTime: boolean
+  /** True where a commit is all that is left to do now. */
+  readonly needsCommit: boolean
 }
 
 /** @internal */
@@ -83,37 +61,15 @@ export type AnyGroup = ConsumerGroup<any>
 const REBALANCE_TIMEOUT_MS = 300_000
 const LOOKAHEAD = 256
 
-const ASSIGNORS: Readonly<Record<'cooperativeSticky' | 'range' | 'roundRobin', Assignor>> = {
-  cooperativeSticky: cooperativeStickyAssignor,
-  range: rangeAssignor,
-  roundRobin: roundRobinAssignor,
-}
-
-const GROUP_OPTIONS = {
-  topics: (value: unknown) => (Array.isArray(value) ? undefined : 'an array of topics'),
-  from: () => undefined,
-  onOutOfRange: oneOf('earliest', 'latest', 'error'),
-  commit: oneOf('auto', 'manual'),
-  autoCommitIntervalMs: wholeNumber(1, 2 ** 31 - 1),
-  assignor: oneOf(...Object.keys(ASSIGNORS)),
-}
-const RUN_OPTIONS = { signal: aSignal, concurrency: countOrInfinity(1), ordering: oneOf('partition', 'key', 'none') }
-const BATCH_OPTIONS = {
-  signal: aSignal,
-  concurrency: countOrInfinity(1),
-  maxMessages: wholeNumber(1),
-  maxWaitMs: wholeNumber(0, 2 ** 31 - 1),
-}
-
-const BYTES: MessageCodecs = { key: bytes(), value: bytes() }
-
 export let createConsumerGroup: (context: GroupContext, id: string, options: GroupOptions<unknown>) => AnyGroup
 export let memberProgress: (
   member: AnyGroup,
   highWatermark: (at: TopicPartition) => number | undefined,
 ) => MemberProgress
 /** Commits what is done now, instead of when it is due. */
-export let commitMarked: (member: AnyGroup) => void
+export let commitDue: (member: AnyGroup) => void
+/** What stopped the member, if `hearsFailures` alone promised to hear of it. Once: it counts as heard then. */
+export let takeUnheardFailure: (member: AnyGroup) => OttlaError | undefined
 
 /**
  * One member of the group with this id. Members of a group share the partitions of its topics; each group gets
@@ -130,14 +86,13 @@ export let commitMarked: (member: AnyGroup) => void
 export class ConsumerGroup<M extends Message<any, any> = Message> implements AsyncIterable<M>, AsyncDisposable {
   readonly id: string
   readonly #context: GroupContext
-  readonly #topics: readonly (AnyTopic | string | RegExp)[]
-  readonly #codecs = new Map<string, MessageCodecs>()
+  readonly #subscription: Subscription
   readonly #from: Position
   readonly #onOutOfRange: 'earliest' | 'latest' | 'error'
   readonly #commitsItself: boolean
-  readonly #autoCommitIntervalMs: number
-  readonly #events = new EventEmitter<GroupEvents>()
+  readonly #events = new GroupEmitter()
   readonly #membership: Membership
+  readonly #committer: OffsetCommitter
   readonly #loops = new Map<string, DeliveryLoop>()
   readonly #paused = new Set<string>()
   readonly #label: string
@@ -146,18 +101,22 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   #status: 'new' | 'running' | 'closing' | 'closed' = 'new'
   #dispatch: Dispatch | undefined
   #slots: Slots | undefined
+  #iterator: MessageIterator<M> | undefined
   #running: Promise<void> = Promise.resolve()
   #closing: Promise<void> | undefined
   #failure: OttlaError | undefined
-  #isClosedRead = false
-  #cancelCommit: (() => void) | undefined
-  #committing: Promise<void> = Promise.resolve()
+  #isFailureUnheard = false
   #stopListening: (() => void) | undefined
 
   static {
     createConsumerGroup = (context, id, options) => new ConsumerGroup(context, id, options)
     memberProgress = (member, highWatermark) => member.#progress(highWatermark)
-    commitMarked = (member) => member.#commitSoon()
+    commitDue = (member) => member.#committer.commitDue()
+    takeUnheardFailure = (member) => {
+      const failure = member.#isFailureUnheard ? member.#failure : undefined
+      member.#isFailureUnheard = false
+      return failure
+    }
   }
 
   private constructor(context: GroupContext, id: string, options: GroupOptions<unknown>) {
@@ -166,24 +125,33 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     }
     if (options === undefined) throw invalid(`Group ${id} has no topics: give it { topics: [...] }`)
     checkOptions(`group ${id}`, options, GROUP_OPTIONS)
+    const { engine, clock, onProgress } = context
     this.id = id
     this.#context = context
-    this.#topics = checkTopics(id, options.topics)
-    for (const topic of this.#topics) if (isTopic(topic)) this.#codecs.set(topic.name, topic)
+    this.#subscription = new Subscription(id, options.topics)
     this.#from = options.from === undefined ? 'earliest' : checkPosition('from', options.from)
     this.#onOutOfRange = options.onOutOfRange ?? 'error'
     this.#commitsItself = options.commit !== 'manual'
-    this.#autoCommitIntervalMs = options.autoCommitIntervalMs ?? 1000
     this.#label = handlerLabel(context.brokerId, context.memberNumber)
     this.#membership = new Membership({
-      engine: context.engine,
+      engine,
       groupId: id,
-      assignors: offered(options.assignor ?? 'cooperativeSticky'),
+      assignors: offeredAssignors(options.assignor),
       rebalanceTimeoutMs: REBALANCE_TIMEOUT_MS,
-      subscription: (existing) => this.#subscription(existing),
+      subscription: (existing) => this.#subscription.names(existing),
       onAssigned: (partitions) => this.#begin(partitions),
-      onRevoked: (partitions) => this.#giveUp(partitions),
+      onRevoked: (partitions) => this.#giveUp(partitions, 'revoked'),
       onLost: (partitions) => this.#lose(partitions),
+    })
+    this.#committer = new OffsetCommitter({
+      engine,
+      clock,
+      groupId: id,
+      membership: this.#membership,
+      intervalMs: this.#commitsItself ? (options.autoCommitIntervalMs ?? 1000) : undefined,
+      loops: this.#loops,
+      onCommitted: onProgress,
+      onFailure: (error) => this.#fail(asOttlaError(error)),
     })
   }
 
@@ -194,7 +162,6 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
 
   /** Settles when the member has left; rejects with the cause when a failure stopped it. */
   get closed(): Promise<void> {
-    this.#isClosedRead = true
     return this.#closed.promise
   }
 
@@ -209,7 +176,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     const concurrency = options.concurrency ?? (ordering === 'partition' ? Number.POSITIVE_INFINITY : 16)
     // The topics' types are known to the compiler alone.
     const untyped = handler as (message: Message, delivery: Delivery) => unknown
-    this.#start({ kind: 'each', handler: untyped, ordering, lookahead: LOOKAHEAD }, concurrency, options.signal)
+    this.#start({ kind: 'each', handler: untyped, ordering, lookahead: LOOKAHEAD }, slots(concurrency), options.signal)
     await this.#ready.promise
   }
 
@@ -225,20 +192,28 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     const { maxMessages = 1000, maxWaitMs = 0, concurrency = Number.POSITIVE_INFINITY } = options
     // The topics' types are known to the compiler alone.
     const untyped = handler as (batch: Batch<Message>, delivery: Delivery) => unknown
-    this.#start({ kind: 'batch', handler: untyped, maxMessages, maxWaitMs }, concurrency, options.signal)
+    this.#start({ kind: 'batch', handler: untyped, maxMessages, maxWaitMs }, slots(concurrency), options.signal)
     await this.#ready.promise
   }
 
   /**
    * The messages, one at a time. Asking for the next one marks the one before as done; break, return or throw closes
    * the member and leaves the last one uncommitted, unless commit(message) was awaited. Throws what stopped the member.
+   * The signal lets the loop's body finish and then ends the loop; `close` does not wait for the body, where it may
+   * have been called.
    */
   messages(options: Abortable = {}): AsyncIterableIterator<M> {
     checkOptions('messages', options, { signal: aSignal })
-    const iterator = new MessageIterator<M>(() => this.close())
+    const slots = new Slots(0)
+    const iterator = new MessageIterator<M>(slots, async () => {
+      await this.close()
+      await this.#closed.promise
+    })
+    // The topics' types are known to the compiler alone.
     const handler = (message: Message): unknown => iterator.offer(message as M)
-    this.#start({ kind: 'each', handler, ordering: 'partition', lookahead: 0 }, 1, options.signal)
-    this.closed.then(
+    this.#start({ kind: 'each', handler, ordering: 'partition', lookahead: 0 }, slots, options.signal)
+    this.#iterator = iterator
+    this.#closed.promise.then(
       () => iterator.end(),
       (error) => iterator.end(error),
     )
@@ -265,10 +240,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       offsets.set(nameOf(message), { topic, partition, offset })
     }
     if (this.#status === 'new' || this.#status === 'closed') throw notRunning(this.id, this.#status)
-    if (offsets.size === 0) return
-    const refusal = firstError(await this.#commitOffsets([...offsets.values()]))
-    if (refusal !== undefined) throw refusal
-    for (const at of offsets.values()) this.#loops.get(nameOf(at))?.committed(at.offset)
+    await this.#committer.commit([...offsets.values()])
   }
 
   /** Hands out no more messages of these partitions (default: all assigned), once the running handlers are done. */
@@ -308,7 +280,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   async lag(): Promise<PartitionLag[]> {
     const { engine } = this.#context
     const { topics } = await engine.metadata({ topics: null })
-    const subscribed = new Set(this.#subscription(topics.map((topic) => topic.name)))
+    const subscribed = new Set(this.#subscription.names(topics.map((topic) => topic.name)))
     return groupLag(
       engine,
       this.id,
@@ -317,13 +289,12 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   }
 
   on<Event extends keyof GroupEvents>(event: Event, listener: (...args: GroupEvents[Event]) => void): this {
-    // eventemitter3 types the arguments of a listener in its own way.
-    this.#events.on(event, listener as never)
+    this.#events.on(event, listener)
     return this
   }
 
   off<Event extends keyof GroupEvents>(event: Event, listener: (...args: GroupEvents[Event]) => void): this {
-    this.#events.off(event, listener as never)
+    this.#events.off(event, listener)
     return this
   }
 
@@ -333,6 +304,8 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
    */
   async close(): Promise<void> {
     const closing = this.#close()
+    // The body of the loop may be what waits for this.
+    this.#iterator?.giveBack()
     if (isInside(this.#label)) return
     await closing
   }
@@ -352,7 +325,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     checkOptions(method, options, rules)
   }
 
-  #start(dispatch: Dispatch, concurrency: number, signal: AbortSignal | undefined): void {
+  #start(dispatch: Dispatch, slots: Slots | undefined, signal: AbortSignal | undefined): void {
     if (this.#status === 'running') {
       throw new OttlaError(
         'OTTLA_ALREADY_RUNNING',
@@ -363,7 +336,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     signal?.throwIfAborted()
     this.#status = 'running'
     this.#dispatch = dispatch
-    this.#slots = concurrency === Number.POSITIVE_INFINITY ? undefined : new Slots(concurrency)
+    this.#slots = slots
     if (signal !== undefined) {
       const onAbort = (): void => void this.#close()
       signal.addEventListener('abort', onAbort)
@@ -373,86 +346,69 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     this.#running = this.#membership.run().catch((error) => this.#fail(asOttlaError(error)))
   }
 
+  /** Never rejects. */
   #close(): Promise<void> {
-    this.#closing ??= this.#leave()
+    this.#closing ??= this.#end()
     return this.#closing
   }
 
-  async #leave(): Promise<void> {
+  async #end(): Promise<void> {
     const hasRun = this.#status === 'running'
     this.#status = 'closing'
     this.#stopListening?.()
-    this.#cancelCommit?.()
-    if (hasRun) {
-      try {
-        this.#membership.stop()
-        for (const loop of this.#loops.values()) loop.abortHandlers()
-        await Promise.all([...this.#loops.values()].map((loop) => loop.stop(false)))
-        await this.#running
-        await this.#giveUp([...this.#loops.values()].map((loop) => loop.at))
-        await this.#membership.leave()
-      } catch (error) {
-        // Leaving failed after all was given up: the cause counts, unless something else failed before.
-        this.#failure ??= asOttlaError(error)
-      }
-    }
+    // A failure on the way out counts, unless another one came before.
+    if (hasRun) await this.#leave().catch((error) => this.#fail(asOttlaError(error)))
     this.#status = 'closed'
     this.#context.onEnd(this, this.#failure)
-    const failure = this.#failure
-    this.#ready.reject(failure ?? notRunning(this.id, 'closed'))
-    if (failure === undefined) this.#closed.resolve()
-    else {
-      this.#closed.reject(failure)
-      this.#tell(failure)
+    if (this.#failure === undefined) {
+      this.#ready.reject(notRunning(this.id, 'closed'))
+      this.#closed.resolve()
+    } else this.#tell(this.#failure)
+  }
+
+  async #leave(): Promise<void> {
+    this.#committer.stop()
+    this.#membership.stop()
+    try {
+      const stopped = [...this.#loops.values()].map((loop) => loop.stop('closing'))
+      await Promise.all([...stopped, this.#running])
+      await this.#giveUp(
+        [...this.#loops.values()].map((loop) => loop.at),
+        'closing',
+      )
+    } finally {
+      // Whatever went wrong: a member that is gone must not keep the others waiting.
+      await this.#membership.leave()
     }
   }
 
   /** A failure ends the member; the first one is the cause. */
   #fail(error: OttlaError): void {
-    if (this.#status !== 'running') return
-    this.#failure = error
+    this.#failure ??= error
     void this.#close()
   }
 
   /** Nothing silent: a failure that nobody listens for is thrown where the process sees it. */
   #tell(failure: OttlaError): void {
-    const isHeard = this.#isClosedRead || this.#ready.isRead || this.#context.hearsFailures()
-    if (this.#events.listenerCount('error') > 0) this.#emit('error', failure)
-    else if (!isHeard) queueMicrotask(() => throwUncaught(failure))
+    const isAwaited = [this.#ready.reject(failure), this.#closed.reject(failure)].includes(true)
+    if (this.#events.emit('error', failure) || isAwaited) return
+    if (this.#context.hearsFailures()) this.#isFailureUnheard = true
+    else throwUncaught(failure)
   }
 
-  #emit<Event extends keyof GroupEvents>(event: Event, ...args: GroupEvents[Event]): void {
-    for (const listener of this.#events.listeners(event)) {
-      try {
-        // eventemitter3 types the arguments of a listener in its own way.
-        ;(listener as (...given: unknown[]) => void)(...args)
-      } catch (error) {
-        queueMicrotask(() => throwUncaught(error))
-      }
-    }
-  }
-
-  #subscription(existing: readonly string[]): string[] {
-    const names = new Set<string>()
-    for (const topic of this.#topics) {
-      if (typeof topic === 'string') names.add(topic)
-      else if (isTopic(topic)) names.add(topic.name)
-      else for (const name of existing) if (!name.startsWith('__') && matches(topic, name)) names.add(name)
-    }
-    return [...names].sort()
-  }
-
-  async #begin(partitions: TopicPartition[]): Promise<void> {
-    const offsets = await this.#startOffsets(partitions)
+  async #begin(partitions: readonly TopicPartition[]): Promise<void> {
+    const starts = await this.#starts(partitions)
     if (this.#status !== 'running') return
-    for (const [index, at] of partitions.entries())
-      this.#loops.set(nameOf(at), this.#loop(at, offsets[index] as number))
-    this.#emit('assigned', partitions)
+    for (const { at, startOffset, committedOffset } of starts) {
+      this.#loops.set(nameOf(at), this.#loop(at, startOffset, committedOffset))
+      if (committedOffset !== startOffset) this.#committer.schedule()
+    }
+    this.#events.emit('assigned', [...partitions])
     this.#ready.resolve()
     this.#context.onProgress()
   }
 
-  #loop(at: TopicPartition, startOffset: number): DeliveryLoop {
+  #loop(at: TopicPartition, startOffset: number, committedOffset: number): DeliveryLoop {
     const { engine, clock, onProgress } = this.#context
     const dispatch = this.#dispatch
     if (dispatch === undefined) throw notRunning(this.id, this.#status)
@@ -461,10 +417,11 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       clock,
       at,
       group: this.id,
-      codecs: this.#codecs.get(at.topic) ?? BYTES,
+      codecs: this.#subscription.codecs(at.topic),
       dispatch,
       slots: this.#slots,
       startOffset,
+      committedOffset,
       isPaused: this.#paused.has(nameOf(at)),
       label: this.#label,
       onOutOfRange: async (error) => {
@@ -472,37 +429,41 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
         const [offset] = await resolvePosition(engine, this.#onOutOfRange, [at])
         return offset as number
       },
-      onMark: () => this.#scheduleCommit(),
+      onMark: this.#committer.schedule,
       onRest: onProgress,
       onFailure: (error) => this.#fail(error),
     })
   }
 
-  async #startOffsets(partitions: readonly TopicPartition[]): Promise<number[]> {
+  /** Where each partition goes on. A place that `from` found is committed, or the next member would look anew. */
+  async #starts(partitions: readonly TopicPartition[]): Promise<LoopStart[]> {
     const { engine } = this.#context
     const committed = await engine.fetchOffsets({ groupId: this.id, partitions })
     const without = partitions.filter((_, index) => (committed[index]?.offset ?? -1) < 0)
     const resolved = await resolvePosition(engine, this.#from, without)
     return partitions.map((at, index) => {
       const offset = committed[index]?.offset ?? -1
-      return offset >= 0 ? offset : (resolved[without.indexOf(at)] as number)
+      if (offset >= 0) return { at, startOffset: offset, committedOffset: offset }
+      const startOffset = resolved[without.indexOf(at)] as number
+      // The start of the log is found again, with all that comes after it.
+      return { at, startOffset, committedOffset: this.#from === 'earliest' ? startOffset : -1 }
     })
   }
 
   /** Lets the handlers finish and commits, so that the next holder goes on where this one stops. */
-  async #giveUp(partitions: readonly TopicPartition[]): Promise<void> {
+  async #giveUp(partitions: readonly TopicPartition[], cause: 'revoked' | 'closing'): Promise<void> {
     const loops = partitions.flatMap((at) => this.#loops.get(nameOf(at)) ?? [])
-    await Promise.all(loops.map((loop) => loop.stop(false)))
-    if (this.#commitsItself) await this.#commitLoops(loops)
+    await Promise.all(loops.map((loop) => loop.stop(cause)))
+    await this.#committer.commitDone(loops)
     this.#forget(partitions)
-    if (loops.length > 0) this.#emit('revoked', [...partitions])
+    if (loops.length > 0) this.#events.emit('revoked', [...partitions])
   }
 
   async #lose(partitions: readonly TopicPartition[]): Promise<void> {
     const loops = partitions.flatMap((at) => this.#loops.get(nameOf(at)) ?? [])
     this.#forget(partitions)
-    this.#emit('lost', [...partitions])
-    await Promise.all(loops.map((loop) => loop.stop(true)))
+    this.#events.emit('lost', [...partitions])
+    await Promise.all(loops.map((loop) => loop.stop('lost')))
   }
 
   #forget(partitions: readonly TopicPartition[]): void {
@@ -511,51 +472,6 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       this.#paused.delete(nameOf(at))
     }
     this.#context.onProgress()
-  }
-
-  #scheduleCommit(): void {
-    if (!this.#commitsItself || this.#cancelCommit !== undefined || this.#status !== 'running') return
-    const due = (): void => this.#commitSoon()
-    this.#cancelCommit = this.#context.clock.schedule(due, this.#autoCommitIntervalMs, { keepAlive: true })
-  }
-
-  #commitSoon(): void {
-    this.#cancelCommit?.()
-    this.#cancelCommit = undefined
-    if (!this.#commitsItself || this.#status !== 'running') return
-    this.#commitLoops([...this.#loops.values()]).catch((error) => this.#fail(asOttlaError(error)))
-  }
-
-  /** One commit at a time, so that an older offset never follows a newer one. */
-  #commitLoops(loops: readonly DeliveryLoop[]): Promise<void> {
-    const done = this.#committing.then(async () => {
-      const offsets = loops.flatMap((loop) => {
-        const offset = loop.committableOffset
-        return offset === undefined ? [] : [{ ...loop.at, offset }]
-      })
-      if (offsets.length === 0) {
-        for (const loop of loops) loop.unmark()
-        return
-      }
-      const refusal = await this.#commitOffsets(offsets).then(firstError, asOttlaError)
-      if (refusal === undefined) for (const at of offsets) this.#loops.get(nameOf(at))?.committed(at.offset)
-      else if (refusal.code === 'OTTLA_REBALANCE_IN_PROGRESS') this.#scheduleCommit()
-      else if (!MEANS_NOT_OURS.has(refusal.code)) throw refusal
-      this.#context.onProgress()
-    })
-    this.#committing = done.catch(() => undefined)
-    return done
-  }
-
-  #commitOffsets(
-    offsets: readonly (TopicPartition & { offset: number })[],
-  ): Promise<readonly { error: OttlaError | null }[]> {
-    return this.#context.engine.commitOffsets({
-      groupId: this.id,
-      ...this.#membership.identity,
-      instanceId: null,
-      offsets: offsets.map((at) => ({ ...at, metadata: null })),
-    })
   }
 
   #chosen(partitions: readonly TopicPartition[] | undefined): DeliveryLoop[] {
@@ -569,89 +485,38 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   }
 
   #progress(highWatermark: (at: TopicPartition) => number | undefined): MemberProgress {
+    const isMoving = this.#status === 'closing' || !this.#membership.isSettled
     const outstanding: string[] = []
-    let waitsForTime = true
-    if (this.#status === 'closing') {
-      outstanding.push('a member is closing')
-      waitsForTime = false
-    } else if (!this.#membership.isSettled) {
-      outstanding.push('partitions are being assigned')
-      waitsForTime = false
-    }
+    if (this.#status === 'closing') outstanding.push('a member is closing')
+    else if (isMoving) outstanding.push('partitions are being assigned')
+    let waitsForTime = !isMoving
+    let isUncommitted = false
     for (const loop of this.#loops.values()) {
       const { position, inFlight, isPaused, waitsForTime: loopWaits } = loop.progress
       const end = highWatermark(loop.at)
-      const isBehind = !isPaused && end !== undefined && position < end
-      const isUncommitted = this.#commitsItself && loop.committableOffset !== undefined
-      if (inFlight === 0 && !isBehind && !isUncommitted) continue
-      const what = inFlight > 0 ? 'is being handled' : isBehind ? `is to be handled up to ${end}` : 'is to be committed'
-      outstanding.push(`${nameOf(loop.at)} offset ${position} ${what}`)
-      if (!loopWaits) waitsForTime = false
+      const isBehind = !isPaused && end !== undefined && position !== end
+      const name = `${nameOf(loop.at)} offset ${position}`
+      if (inFlight > 0) outstanding.push(`${name} is being handled`)
+      else if (isBehind) outstanding.push(`${name} is to be handled up to ${end}`)
+      if ((inFlight > 0 || isBehind) && !loopWaits) waitsForTime = false
+      if (!this.#commitsItself || loop.committableOffset === undefined) continue
+      isUncommitted = true
+      if (inFlight === 0 && !isBehind) outstanding.push(`${name} is to be committed`)
     }
-    return { outstanding, waitsForTime: outstanding.length > 0 && waitsForTime }
+    return { outstanding, waitsForTime: waitsForTime && !isUncommitted, needsCommit: waitsForTime && isUncommitted }
   }
 }
 
-/** A commit that is refused for these says that the partition went to others, or away, in the meantime. */
-const MEANS_NOT_OURS: ReadonlySet<string> = new Set([
-  'OTTLA_ILLEGAL_GENERATION',
-  'OTTLA_UNKNOWN_MEMBER_ID',
-  'OTTLA_UNKNOWN_TOPIC_OR_PARTITION',
-])
-
-/** A promise that may be rejected before anybody looks. */
-class Outcome {
-  isRead = false
-  readonly #promise: Promise<void>
-  #settle!: { resolve: () => void; reject: (error: unknown) => void }
-
-  constructor() {
-    this.#promise = new Promise((resolve, reject) => {
-      this.#settle = { resolve, reject }
-    })
-    this.#promise.catch(() => undefined)
-  }
-
-  /** A promise of its own for each reader: who reads it and does not catch is told by Node. */
-  get promise(): Promise<void> {
-    this.isRead = true
-    return this.#promise.then()
-  }
-
-  resolve(): void {
-    this.#settle.resolve()
-  }
-
-  reject(error: unknown): void {
-    this.#settle.reject(error)
-  }
+interface LoopStart {
+  readonly at: TopicPartition
+  readonly startOffset: number
+  /** -1 where the start offset is to be committed. */
+  readonly committedOffset: number
 }
 
-function offered(preferred: keyof typeof ASSIGNORS): Assignor[] {
-  const first = ASSIGNORS[preferred]
-  return [first, ...Object.values(ASSIGNORS).filter((assignor) => assignor !== first), kafkajsRoundRobinAssignor]
-}
-
-function checkTopics(groupId: string, topics: unknown): readonly (AnyTopic | string | RegExp)[] {
-  if (!Array.isArray(topics) || topics.length === 0) {
-    throw invalid(`Group ${groupId} has no topics: give it { topics: [...] } with at least one`)
-  }
-  for (const topic of topics) {
-    if (!isTopic(topic) && typeof topic !== 'string' && !(topic instanceof RegExp)) {
-      throw invalid(`A group's topics are Topics, names or regular expressions, not ${describe(topic)}`)
-    }
-  }
-  return topics
-}
-
-/** A sticky or global expression remembers where it stood. */
-function matches(expression: RegExp, name: string): boolean {
-  expression.lastIndex = 0
-  return expression.test(name)
-}
-
-function firstError(results: readonly { error: OttlaError | null }[]): OttlaError | undefined {
-  return results.find(({ error }) => error !== null)?.error ?? undefined
+/** None where nothing bounds the member's handlers but one for each partition. */
+function slots(concurrency: number): Slots | undefined {
+  return concurrency === Number.POSITIVE_INFINITY ? undefined : new Slots(concurrency)
 }
 
 function nameOf(at: Readonly<TopicPartition>): string {
@@ -664,9 +529,5 @@ function notRunning(id: string, status: string): OttlaError {
 }
 
 function asOttlaError(error: unknown): OttlaError {
-  return OttlaError.is(error) ? error : new OttlaError('OTTLA_GROUP_STOPPED', String(error), { cause: error })
-}
-
-function throwUncaught(error: unknown): never {
-  throw error
+  return OttlaError.is(error) ? error : new OttlaError('OTTLA_GROUP_STOPPED', reasonOf(error), { cause: error })
 }

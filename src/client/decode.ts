@@ -3,6 +3,7 @@ import { OttlaError } from '../errors.js'
 import type { RecordCursor } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import { decodeHeaders, type Message, NO_HEADERS } from './message.js'
+import { reasonOf } from './reason-of.js'
 
 type Decoder = Pick<Codec<unknown>, 'name' | 'decode'>
 
@@ -37,10 +38,9 @@ function decodeWith(
   try {
     return codec.decode(bytes)
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
     throw new OttlaError(
       'OTTLA_DECODE',
-      `The ${part} of ${at.topic}-${at.partition} offset ${offset} cannot be decoded by ${codec.name}: ${why}`,
+      `The ${part} of ${at.topic}-${at.partition} offset ${offset} cannot be decoded by ${codec.name}: ${reasonOf(cause)}`,
       { cause },
     )
   }

@@ -4,20 +4,15 @@ import type { RecordBatch } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { decodeMessage, type MessageCodecs } from './decode.js'
+import { type Delivery, PartitionDelivery } from './delivery.js'
+import { labelled } from './inside-handler.js'
 import type { Message } from './message.js'
 import { OffsetTracker } from './offset-tracker.js'
 import { PartitionReader } from './partition-reader.js'
+import { reasonOf } from './reason-of.js'
 import type { Slots } from './slots.js'
 
-/** What a handler is told besides the message. */
-export interface Delivery {
-  /** The group's id. */
-  readonly group: string
-  /** 1 for the first try. */
-  readonly attempt: number
-  /** Aborts when the partition is lost or the member closes; made when first asked for. */
-  readonly signal: AbortSignal
-}
+export type { Delivery } from './delivery.js'
 
 /** Messages of one partition, in order. */
 export interface Batch<M> extends Readonly<TopicPartition> {
@@ -52,12 +47,14 @@ export interface DeliveryLoopOptions {
   /** Undefined where nothing bounds the member's handlers but one for each partition. */
   readonly slots: Slots | undefined
   readonly startOffset: number
+  /** What the group's offset says; -1 where it is to be set to the start offset. */
+  readonly committedOffset: number
   readonly isPaused: boolean
   /** On the stack of every handler: see inside-handler.ts. */
   readonly label: string
-  /** Where to go on from when the position lies outside the log, or a rejection that ends the loop. */
+  /** Where to go on from when the position lies outside the log, or a rejection that stops the member. */
   readonly onOutOfRange: (error: OttlaError) => Promise<number>
-  /** Told when there is something new to commit. Once, until `committed` is called. */
+  /** Told when there is something new to commit. */
   readonly onMark: () => void
   /** Told when the loop has caught up, or stands still. */
   readonly onRest: () => void
@@ -74,6 +71,9 @@ export interface LoopProgress {
   readonly waitsForTime: boolean
 }
 
+/** Why a loop stops. Whoever loses a partition may not finish what waits; the others' handlers are told by their signal. */
+export type StopCause = 'revoked' | 'lost' | 'closing'
+
 /** What a handler of ours returns for a message that is to be delivered again. */
 export const NOT_HANDLED: unique symbol = Symbol('not handled')
 
@@ -84,13 +84,14 @@ const MESSAGES_PER_TIME_CHECK = 8
  * Delivers one partition to one member, from the fetch to the handler. The loop owns the position: what was delivered
  * lies below it, and `committableOffset` is the contiguous prefix of that which is done.
  *
- * A pause, a seek or a stop lets the handlers finish that have their message already, and hands out no further one.
+ * A pause, a seek or a stop lets what was handed out be handled, and hands out nothing further. Messages that wait
+ * behind another of their key are handed out: later ones of other keys may be done already.
  */
 export class DeliveryLoop {
   readonly at: TopicPartition
   readonly #options: DeliveryLoopOptions
   readonly #reader: PartitionReader
-  readonly #delivery: LoopDelivery
+  readonly #delivery: PartitionDelivery
   readonly #tracker = new OffsetTracker()
   /** Messages behind others of their key. A key is here while one of its messages is handled. */
   readonly #behind = new Map<unknown, Message[]>()
@@ -101,13 +102,13 @@ export class DeliveryLoop {
   #running = 0
   #position: number
   #soughtOffset: number | undefined
+  #seekCount = 0
   #committedOffset: number
-  #isMarked = false
   #isPaused: boolean
   #status: 'running' | 'stopping' | 'failed' = 'running'
   /** Set when the loop must look up from its batch: a pause, a seek, a stop or a failure. */
   #isInterrupted = false
-  /** Ends a wait: for messages, for a batch to fill, for the end of a pause. */
+  /** Ends a wait: for messages, for a slot, for a batch to fill, for the end of a pause. */
   #interruption = new AbortController()
   #waitsForTime = false
   /** Told when a handler that runs beside others is done. */
@@ -117,9 +118,9 @@ export class DeliveryLoop {
     this.at = options.at
     this.#options = options
     this.#reader = new PartitionReader(options.engine, options.at)
-    this.#delivery = new LoopDelivery(options.group)
+    this.#delivery = new PartitionDelivery(options.group)
     this.#position = options.startOffset
-    this.#committedOffset = options.startOffset
+    this.#committedOffset = options.committedOffset
     this.#isPaused = options.isPaused
     this.#handleBeside = labelled(options.label, (message, key) => this.#handleInTurn(message, key))
     this.#ended = labelled(options.label, () => this.#run())()
@@ -140,16 +141,12 @@ export class DeliveryLoop {
     return offset > this.#committedOffset ? offset : undefined
   }
 
-  /** Takes note of what was committed; what was done since is marked anew. */
-  committed(offset: number): void {
-    this.#committedOffset = offset
-    this.#isMarked = false
-    if (this.committableOffset !== undefined) this.#mark()
-  }
-
-  /** Takes note that there was nothing to commit. */
-  unmark(): void {
-    this.#isMarked = false
+  /** A commit of `offset` begins; what is returned is called when it is done. A seek in between makes it void. */
+  committing(offset: number): () => void {
+    const seekCount = this.#seekCount
+    return () => {
+      if (seekCount === this.#seekCount) this.#committedOffset = offset
+    }
   }
 
   pause(): void {
@@ -162,41 +159,29 @@ export class DeliveryLoop {
     this.#interrupt()
   }
 
-  /** Goes on from `offset` when the handlers that run now are done. */
+  /** Goes on from `offset` when what was handed out is handled. */
   seek(offset: number): void {
     this.#soughtOffset = offset
     // Only a seek takes the group's offset back.
     this.#committedOffset = -1
+    this.#seekCount++
     this.#interrupt()
-    this.#mark()
+    this.#options.onMark()
   }
 
-  /** Resolves when no handler runs any more. For a partition that is lost their signal aborts at once. */
-  async stop(isLost: boolean): Promise<void> {
+  /** Resolves when no handler runs any more. */
+  async stop(cause: StopCause): Promise<void> {
     if (this.#status === 'running') this.#status = 'stopping'
     this.#interrupt()
-    if (isLost) {
-      this.#dropBehind()
-      this.#delivery.abort()
-    }
+    if (cause === 'lost') this.#dropBehind()
+    if (cause !== 'revoked') this.#delivery.abort()
     await this.#ended
-  }
-
-  /** Tells running handlers that the member closes. */
-  abortHandlers(): void {
-    this.#delivery.abort()
   }
 
   #interrupt(): void {
     this.#isInterrupted = true
     this.#interruption.abort()
     this.#onHandled?.()
-  }
-
-  #mark(): void {
-    if (this.#isMarked) return
-    this.#isMarked = true
-    this.#options.onMark()
   }
 
   #fail(error: OttlaError): void {
@@ -208,6 +193,7 @@ export class DeliveryLoop {
   }
 
   async #run(): Promise<void> {
+    const { clock, onRest } = this.#options
     while (this.#status === 'running') {
       this.#isInterrupted = false
       if (this.#interruption.signal.aborted) this.#interruption = new AbortController()
@@ -217,55 +203,64 @@ export class DeliveryLoop {
         else if (this.#isPaused) await aborted(signal)
         else await this.#deliverNext(signal)
       } catch (error) {
-        this.#fail(asOttlaError(error, this.at))
+        await this.#recover(error, signal)
       }
+      // Where neither fetches nor handlers ever wait, nobody else would get a turn.
+      if (clock.turnIsSpent()) await clock.nextTurn()
     }
     await this.#handled()
-    this.#options.onRest()
+    onRest()
   }
 
   async #applySeek(): Promise<void> {
     await this.#handled()
     this.#position = this.#soughtOffset ?? this.#position
     this.#soughtOffset = undefined
+    this.#options.onRest()
+  }
+
+  /** Goes on after what reading or decoding threw, or fails. */
+  async #recover(error: unknown, signal: AbortSignal): Promise<void> {
+    const code = OttlaError.is(error) ? error.code : undefined
+    // The topic was deleted: the rebalance that follows takes the partition away.
+    if (code === 'OTTLA_UNKNOWN_TOPIC_OR_PARTITION') return aborted(signal)
+    try {
+      if (code !== 'OTTLA_OFFSET_OUT_OF_RANGE') throw error
+      const offset = await this.#options.onOutOfRange(error as OttlaError)
+      if (this.#soughtOffset === undefined) this.seek(offset)
+    } catch (failure) {
+      this.#fail(asOttlaError(failure, this.at))
+    }
   }
 
   async #deliverNext(signal: AbortSignal): Promise<void> {
-    const { dispatch, onRest } = this.#options
-    const batches = await this.#read(signal)
+    const { clock, dispatch, onMark, onRest } = this.#options
+    const batches = await this.#reader.read(this.#position, signal)
     if (dispatch.kind === 'batch') await this.#deliverBatches(batches, dispatch, signal)
     else {
       for (const batch of batches) {
         const isWhole =
           dispatch.ordering === 'partition'
-            ? await this.#deliverInOrder(batch, dispatch.handler)
-            : await this.#deliverBeside(batch, dispatch.ordering, dispatch.lookahead)
+            ? await this.#deliverInOrder(batch, dispatch.handler, signal)
+            : await this.#deliverBeside(batch, dispatch.ordering, dispatch.lookahead, signal)
         if (!isWhole) break
         // Past what holds no message too: a marker, or a gap that compaction left.
         this.#position = batch.lastOffset + 1
-        this.#mark()
+        onMark()
+        if (clock.turnIsSpent()) await clock.nextTurn()
       }
     }
     onRest()
-  }
-
-  async #read(signal: AbortSignal): Promise<readonly RecordBatch[]> {
-    try {
-      return await this.#reader.read(this.#position, signal)
-    } catch (error) {
-      if (!OttlaError.is(error) || error.code !== 'OTTLA_OFFSET_OUT_OF_RANGE') throw error
-      this.#position = await this.#options.onOutOfRange(error)
-      return []
-    }
   }
 
   /** One message after the other: the common case and the hot path. False when it was interrupted. */
   async #deliverInOrder(
     batch: RecordBatch,
     handler: (message: Message, delivery: Delivery) => unknown,
+    signal: AbortSignal,
   ): Promise<boolean> {
-    const { at, clock, codecs, slots } = this.#options
-    if (batch.isControl) return true
+    const { at, clock, codecs, slots, onMark } = this.#options
+    if (batch.isControl) return !this.#isInterrupted
     const records = batch.records()
     let count = 0
     while (records.next()) {
@@ -273,13 +268,7 @@ export class DeliveryLoop {
       if (offset < this.#position) continue
       if (this.#isInterrupted) return false
       const message = decodeMessage(at, codecs, records)
-      if (slots !== undefined) {
-        await slots.acquire()
-        if (this.#isInterrupted) {
-          slots.release()
-          return false
-        }
-      }
+      if (slots !== undefined && !(await this.#acquire(slots, signal))) return false
       this.#running = 1
       try {
         let outcome = handler(message, this.#delivery)
@@ -287,23 +276,28 @@ export class DeliveryLoop {
         if (isThenable(outcome)) outcome = await outcome
         if (outcome === NOT_HANDLED) return false
       } catch (error) {
-        this.#fail(handlerFailed(message, error))
+        this.#handlerThrew(message, error)
         return false
       } finally {
         this.#running = 0
         slots?.release()
       }
       this.#position = offset + 1
-      this.#mark()
+      onMark()
       if (++count % MESSAGES_PER_TIME_CHECK === 0 && clock.turnIsSpent()) await clock.nextTurn()
     }
     return !this.#isInterrupted
   }
 
   /** Starts handlers beside each other, one for each slot and key. False when it was interrupted. */
-  async #deliverBeside(batch: RecordBatch, ordering: 'key' | 'none', lookahead: number): Promise<boolean> {
+  async #deliverBeside(
+    batch: RecordBatch,
+    ordering: 'key' | 'none',
+    lookahead: number,
+    signal: AbortSignal,
+  ): Promise<boolean> {
     const { at, clock, codecs, slots } = this.#options
-    if (batch.isControl) return true
+    if (batch.isControl) return !this.#isInterrupted
     const records = batch.records()
     let count = 0
     while (records.next()) {
@@ -315,20 +309,17 @@ export class DeliveryLoop {
       // Equal keys have equal bytes; the text of the bytes compares where an array would not. Without a key there is no order to keep.
       const key = ordering === 'key' && records.key !== null ? Buffer.from(records.key).toString('latin1') : offset
       const behind = this.#behind.get(key)
-      if (behind !== undefined) {
-        behind.push(message)
-        this.#behindCount++
-      } else {
-        await slots?.acquire()
-        if (this.#isInterrupted) {
-          slots?.release()
-          return false
-        }
-        this.#behind.set(key, [])
-      }
+      // A message behind another of its key is handled in the slot of that one.
+      if (behind === undefined && slots !== undefined && !(await this.#acquire(slots, signal))) return false
       this.#tracker.deliver(offset)
       this.#position = offset + 1
-      if (behind === undefined) void this.#handleBeside(message, key)
+      if (behind === undefined) {
+        this.#behind.set(key, [])
+        void this.#handleBeside(message, key)
+      } else {
+        behind.push(message)
+        this.#behindCount++
+      }
       if (++count % MESSAGES_PER_TIME_CHECK === 0 && clock.turnIsSpent()) await clock.nextTurn()
     }
     return !this.#isInterrupted
@@ -336,28 +327,28 @@ export class DeliveryLoop {
 
   /** Handles a message and then, in the same slot, those that gathered behind it. Never rejects. */
   async #handleInTurn(first: Message, key: unknown): Promise<void> {
-    const { dispatch, slots } = this.#options
+    const { dispatch, slots, onMark, onRest } = this.#options
     if (dispatch.kind !== 'each') return
     this.#running++
-    let message: Message | undefined = first
-    while (message !== undefined) {
+    const behind = this.#behind.get(key) ?? []
+    for (let message: Message | undefined = first; message !== undefined; message = behind.shift()) {
+      if (message !== first) this.#behindCount--
       try {
         await dispatch.handler(message, this.#delivery)
       } catch (error) {
-        this.#fail(handlerFailed(message, error))
+        this.#handlerThrew(message, error)
         break
       }
       this.#tracker.done(message.offset)
-      this.#mark()
-      message = this.#behind.get(key)?.shift()
-      if (message !== undefined) this.#behindCount--
+      onMark()
       this.#onHandled?.()
     }
+    this.#behindCount -= behind.length
     this.#behind.delete(key)
     this.#running--
     slots?.release()
     this.#onHandled?.()
-    if (this.#running === 0) this.#options.onRest()
+    if (this.#running === 0) onRest()
   }
 
   /** Hands over what was fetched in pieces of `maxMessages`, after waiting for the last one to fill. */
@@ -366,43 +357,51 @@ export class DeliveryLoop {
     dispatch: Dispatch & { kind: 'batch' },
     signal: AbortSignal,
   ): Promise<void> {
-    const { at, clock, codecs } = this.#options
-    const messages: Message[] = []
+    const { at, clock, codecs, onMark } = this.#options
+    let messages: Message[] = []
     let end = this.#position
     const fillUntil = clock.monotonic() + dispatch.maxWaitMs
     let fetched = batches
-    for (;;) {
-      for (const batch of fetched) {
-        const records = batch.records()
-        while (!batch.isControl && records.next()) {
-          if (records.offset < end) continue
-          messages.push(decodeMessage(at, codecs, records))
-          end = records.offset + 1
-          if (messages.length === dispatch.maxMessages) {
-            if (!(await this.#deliverBatch(messages.splice(0), end, dispatch))) return
+    try {
+      for (;;) {
+        for (const batch of fetched) {
+          const records = batch.records()
+          while (!batch.isControl && records.next()) {
+            if (records.offset < end) continue
+            messages.push(decodeMessage(at, codecs, records))
+            end = records.offset + 1
+            if (messages.length < dispatch.maxMessages) continue
+            if (!(await this.#deliverBatch(messages, end, dispatch, signal))) return
+            messages = []
             if (clock.turnIsSpent()) await clock.nextTurn()
           }
+          end = batch.lastOffset + 1
+          if (clock.turnIsSpent()) await clock.nextTurn()
         }
-        end = batch.lastOffset + 1
+        const leftMs = fillUntil - clock.monotonic()
+        if (messages.length === 0 || leftMs <= 0 || this.#isInterrupted) break
+        fetched = await this.#readWithin(end, leftMs, signal)
       }
-      const leftMs = fillUntil - clock.monotonic()
-      if (messages.length === 0 || leftMs <= 0 || this.#isInterrupted) break
-      fetched = await this.#readWithin(end, leftMs, signal)
+    } catch (error) {
+      // What came before that which cannot be read or decoded is handled first.
+      if (messages.length > 0) await this.#deliverBatch(messages, end, dispatch, signal)
+      throw error
     }
     if (this.#isInterrupted) return
-    if (messages.length > 0) await this.#deliverBatch(messages, end, dispatch)
+    if (messages.length > 0) await this.#deliverBatch(messages, end, dispatch, signal)
     else this.#position = end
-    this.#mark()
+    onMark()
   }
 
   /** More messages, if any come in time. */
   async #readWithin(offset: number, waitMs: number, signal: AbortSignal): Promise<readonly RecordBatch[]> {
-    const { clock } = this.#options
+    const { clock, onRest } = this.#options
     const over = new AbortController()
     const end = (): void => over.abort()
     const cancelTimer = clock.schedule(end, waitMs, { keepAlive: true })
     signal.addEventListener('abort', end)
     this.#waitsForTime = true
+    onRest()
     try {
       return await this.#reader.read(offset, over.signal)
     } finally {
@@ -413,39 +412,56 @@ export class DeliveryLoop {
   }
 
   /** False when the loop must look up. */
-  async #deliverBatch(messages: Message[], end: number, dispatch: Dispatch & { kind: 'batch' }): Promise<boolean> {
-    const { at, slots } = this.#options
+  async #deliverBatch(
+    messages: readonly Message[],
+    end: number,
+    dispatch: Dispatch & { kind: 'batch' },
+    signal: AbortSignal,
+  ): Promise<boolean> {
+    const { at, slots, onMark } = this.#options
     if (this.#isInterrupted) return false
-    await slots?.acquire()
-    if (this.#isInterrupted) {
-      slots?.release()
-      return false
-    }
+    if (slots !== undefined && !(await this.#acquire(slots, signal))) return false
+    this.#running = 1
     const batch: Batch<Message> = {
       topic: at.topic,
       partition: at.partition,
       messages,
       resolve: (through) => {
+        // Too late: the batch is over, and the position is elsewhere.
+        if (isOver) return
         this.#position = Math.max(this.#position, Math.min(through.offset + 1, end))
-        this.#mark()
+        onMark()
       },
     }
-    this.#running = 1
+    let isOver = false
     try {
       const returned = dispatch.handler(batch, this.#delivery)
       if (isThenable(returned)) await returned
       this.#position = end
-      this.#mark()
+      onMark()
       return !this.#isInterrupted
     } catch (error) {
       // What it resolved before is done; the rest is delivered again to whoever comes next.
-      const failed = messages.find((message) => message.offset >= this.#position)
-      this.#fail(handlerFailed(failed ?? (messages[0] as Message), error))
+      const failed = messages.find((message) => message.offset >= this.#position) ?? messages[0]
+      this.#handlerThrew(failed as Message, error)
       return false
     } finally {
+      isOver = true
       this.#running = 0
       slots?.release()
     }
+  }
+
+  /** False where the loop was interrupted before a slot was free. */
+  async #acquire(slots: Slots, signal: AbortSignal): Promise<boolean> {
+    if (!(await slots.acquire(signal))) return false
+    if (!this.#isInterrupted) return true
+    slots.release()
+    return false
+  }
+
+  #handlerThrew(message: Message, error: unknown): void {
+    if (!this.#delivery.isAbort(error)) this.#fail(handlerFailed(message, error))
   }
 
   /** Resolves when no handler runs. */
@@ -465,43 +481,6 @@ export class DeliveryLoop {
   }
 }
 
-/** One for all messages of a partition: what it says is the same for each first try. */
-class LoopDelivery implements Delivery {
-  readonly group: string
-  readonly attempt = 1
-  #controller: AbortController | undefined
-  #isAborted = false
-
-  constructor(group: string) {
-    this.group = group
-  }
-
-  get signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController()
-      if (this.#isAborted) this.#controller.abort()
-    }
-    return this.#controller.signal
-  }
-
-  abort(): void {
-    this.#isAborted = true
-    this.#controller?.abort()
-  }
-}
-
-/** The same function with a name that is found on the stack of all that it awaits. */
-function labelled<Arguments extends unknown[]>(
-  label: string,
-  run: (...given: Arguments) => Promise<void>,
-): (...given: Arguments) => Promise<void> {
-  const named = async (...given: Arguments): Promise<void> => {
-    await run(...given)
-  }
-  Object.defineProperty(named, 'name', { value: label })
-  return named
-}
-
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve()
@@ -514,16 +493,16 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 function handlerFailed(message: Message, cause: unknown): OttlaError {
-  const why = cause instanceof Error ? cause.message : String(cause)
   return new OttlaError(
     'OTTLA_HANDLER_FAILED',
-    `The handler failed at ${message.topic}-${message.partition} offset ${message.offset}: ${why}. The message is not committed, and is delivered again to the next member`,
+    `The handler failed at ${message.topic}-${message.partition} offset ${message.offset}: ${reasonOf(cause)}. The message is not committed, and is delivered again to the next member`,
     { cause },
   )
 }
 
 function asOttlaError(error: unknown, at: TopicPartition): OttlaError {
   if (OttlaError.is(error)) return error
-  const why = error instanceof Error ? error.message : String(error)
-  return new OttlaError('OTTLA_STORAGE_FAILED', `Reading ${at.topic}-${at.partition} failed: ${why}`, { cause: error })
+  return new OttlaError('OTTLA_STORAGE_FAILED', `Reading ${at.topic}-${at.partition} failed: ${reasonOf(error)}`, {
+    cause: error,
+  })
 }

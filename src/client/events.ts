@@ -1,3 +1,4 @@
+import { EventEmitter } from 'eventemitter3'
 import type { OttlaError } from '../errors.js'
 import type { TopicPartition } from '../storage/storage.js'
 
@@ -11,4 +12,38 @@ export interface GroupEvents {
   lost: [partitions: TopicPartition[]]
   /** What stopped the member. `closed` rejects with the same error. */
   error: [error: OttlaError]
+}
+
+/** One member's events. */
+export class GroupEmitter {
+  readonly #events = new EventEmitter<GroupEvents>()
+
+  on<Event extends keyof GroupEvents>(event: Event, listener: (...args: GroupEvents[Event]) => void): void {
+    // eventemitter3 types the arguments of a listener in its own way, here and below.
+    this.#events.on(event, listener as never)
+  }
+
+  off<Event extends keyof GroupEvents>(event: Event, listener: (...args: GroupEvents[Event]) => void): void {
+    this.#events.off(event, listener as never)
+  }
+
+  /** True where anybody listens. */
+  emit<Event extends keyof GroupEvents>(event: Event, ...args: GroupEvents[Event]): boolean {
+    const listeners = this.#events.listeners(event)
+    for (const listener of listeners) {
+      try {
+        ;(listener as (...given: unknown[]) => void)(...args)
+      } catch (error) {
+        throwUncaught(error)
+      }
+    }
+    return listeners.length > 0
+  }
+}
+
+/** Node's own rule for an error that nobody listens for. */
+export function throwUncaught(error: unknown): void {
+  queueMicrotask(() => {
+    throw error
+  })
 }

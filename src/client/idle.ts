@@ -2,7 +2,8 @@ import { OttlaError } from '../errors.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import type { ClientListener } from './client.js'
-import { type AnyGroup, commitMarked, memberProgress } from './consumer-group.js'
+import { type AnyGroup, commitDue, memberProgress, takeUnheardFailure } from './consumer-group.js'
+import { throwUncaught } from './events.js'
 import { type Producer, pendingSends } from './producer.js'
 
 interface Outstanding {
@@ -21,9 +22,11 @@ export class IdleWatch implements ClientListener {
   readonly #highWatermark: (at: TopicPartition) => number | undefined
   readonly #producers = new Set<Producer>()
   readonly #members = new Set<AnyGroup>()
-  /** Members that a failure stopped, by group, until another member of the group runs. */
-  readonly #failed = new Map<string, { member: AnyGroup; failure: OttlaError }>()
+  /** Members that a failure stopped, until another member of their group runs. */
+  readonly #failed = new Map<AnyGroup, OttlaError>()
   readonly #wakers = new Set<() => void>()
+  /** Rises whenever something happens. */
+  #progress = 0
   #waiting = 0
 
   constructor(clock: Clock, highWatermark: (at: TopicPartition) => number | undefined) {
@@ -32,6 +35,7 @@ export class IdleWatch implements ClientListener {
   }
 
   readonly onProgress = (): void => {
+    this.#progress++
     for (const wake of this.#wakers) wake()
   }
 
@@ -46,13 +50,13 @@ export class IdleWatch implements ClientListener {
 
   onRun(member: AnyGroup): void {
     this.#members.add(member)
-    this.#failed.delete(member.id)
+    for (const failed of this.#failed.keys()) if (failed.id === member.id) this.#failed.delete(failed)
     this.onProgress()
   }
 
   onEnd(member: AnyGroup, failure: OttlaError | undefined): void {
     this.#members.delete(member)
-    if (failure !== undefined) this.#failed.set(member.id, { member, failure })
+    if (failure !== undefined) this.#failed.set(member, failure)
     this.onProgress()
   }
 
@@ -67,23 +71,27 @@ export class IdleWatch implements ClientListener {
       await this.#wait(groups, signal)
     } finally {
       this.#waiting--
+      if (this.#waiting === 0) this.#tellUnheard()
     }
   }
 
   async #wait(groups: readonly string[], signal: AbortSignal | undefined): Promise<void> {
     let last: 'done' | 'stuck' | undefined
+    let lastProgress = -1
     for (;;) {
-      const progress = this.#nextProgress(signal)
+      const progress = this.#progress
       const { what, waitsForTime } = await this.#look(groups)
       if (signal?.aborted === true) throw aborted(what, signal)
       const now = what.length === 0 ? 'done' : waitsForTime && this.#clock.manual ? 'stuck' : undefined
       // What was settled a moment ago may be sending more: only a second look, in a later turn, counts.
-      if (now !== undefined && now === last) {
+      if (now !== undefined && now === last && progress === lastProgress) {
         if (now === 'done') return
         throw neverIdle(what)
       }
       last = now
-      await (now === undefined ? progress : this.#clock.nextTurn())
+      lastProgress = progress
+      if (now === undefined && progress === this.#progress) await this.#nextProgress(signal)
+      await this.#clock.nextTurn()
     }
   }
 
@@ -96,17 +104,18 @@ export class IdleWatch implements ClientListener {
     const running = new Set<string>()
     for (const member of this.#members) {
       running.add(member.id)
-      const { outstanding, waitsForTime } = memberProgress(member, this.#highWatermark)
+      const { outstanding, waitsForTime, needsCommit } = memberProgress(member, this.#highWatermark)
       if (outstanding.length === 0) continue
-      commitMarked(member)
+      if (needsCommit) commitDue(member)
       found.push({ what: outstanding.map((what) => `group ${member.id}: ${what}`), waitsForTime })
     }
     for (const groupId of groups) {
       if (!running.has(groupId)) found.push({ what: [`group ${groupId} has no member yet`], waitsForTime: false })
     }
-    for (const [groupId, { member, failure }] of this.#failed) {
-      const lag = running.has(groupId) ? [] : await member.lag()
-      if (lag.some((at) => at.lag > 0)) throw groupStopped(groupId, failure)
+    for (const [member, failure] of this.#failed) {
+      const lag = running.has(member.id) ? [] : await member.lag()
+      const isUnheard = takeUnheardFailure(member) !== undefined
+      if (isUnheard || lag.some((at) => at.lag > 0)) throw groupStopped(member.id, failure)
     }
     return {
       what: found.flatMap(({ what }) => what),
@@ -124,6 +133,14 @@ export class IdleWatch implements ClientListener {
       this.#wakers.add(wake)
       signal?.addEventListener('abort', wake)
     })
+  }
+
+  /** A wait that ended for another reason had promised to hear of these. */
+  #tellUnheard(): void {
+    for (const member of this.#failed.keys()) {
+      const failure = takeUnheardFailure(member)
+      if (failure !== undefined) throwUncaught(failure)
+    }
   }
 }
 

@@ -15,6 +15,18 @@ export function brokerLabel(brokerId: string): string {
   return `ottla:handler:${brokerId}:`
 }
 
+/** The same function under a name that is then on the stack of all that it awaits. */
+export function labelled<Arguments extends unknown[]>(
+  label: string,
+  run: (...given: Arguments) => Promise<void>,
+): (...given: Arguments) => Promise<void> {
+  const named = async (...given: Arguments): Promise<void> => {
+    await run(...given)
+  }
+  Object.defineProperty(named, 'name', { value: label })
+  return named
+}
+
 export function isInside(label: string): boolean {
   const { stackTraceLimit } = Error
   Error.stackTraceLimit = 200

@@ -9,7 +9,7 @@ import {
   type TopicPartitions,
 } from '../protocol/consumer-protocol.js'
 import type { TopicPartition } from '../storage/storage.js'
-import type { Assignor } from './assignors/assignor.js'
+import type { Assignor, AssignorMember } from './assignors/assignor.js'
 
 export interface MembershipOptions {
   readonly engine: Engine
@@ -49,10 +49,13 @@ export class Membership {
   readonly #stopping = new AbortController()
   #identity: MemberIdentity = { memberId: '', generationId: -1 }
   #owned: TopicPartition[] = []
-  /** The partition counts that the last assignment, or subscription, was made from. */
-  #seenTopics = ''
+  /** The topics, with their ids and partition counts, that this member last joined with. */
+  #seenTopics: string | undefined
+  #topicIds: ReadonlyMap<string, string> = new Map()
+  /** Ends the wait for the group to need this member. */
   #rejoin = new AbortController()
-  #isLeader = false
+  /** Pending from joining until the assignment is there. */
+  #rebalance: Promise<unknown> | undefined
   #isSettled = false
 
   constructor(options: MembershipOptions) {
@@ -63,30 +66,32 @@ export class Membership {
     return this.#identity
   }
 
-  get owned(): readonly TopicPartition[] {
-    return this.#owned
-  }
-
   /** True while the member holds what the group's assignment gives it, and no rebalance is under way here. */
   get isSettled(): boolean {
     return this.#isSettled
   }
 
-  /** Takes part until `stop`, or rejects with what ended it. */
-  async run(): Promise<void> {
-    // What keeps the engine from telling about topics keeps it from letting this member join, too.
-    const watching = this.#watchTopics().catch(() => undefined)
-    try {
-      while (!this.#stopping.signal.aborted) await this.#takePart()
-    } finally {
-      this.#stopping.abort()
-      await watching
-    }
+  /** Resolves when the member has its assignment, or was told to join again: false where it was in no rebalance. */
+  async afterRebalance(): Promise<boolean> {
+    const rebalance = this.#rebalance
+    await rebalance?.catch(() => undefined)
+    return rebalance !== undefined
   }
 
-  /** Ends `run`. The member still holds its partitions, and may commit, until it leaves. */
+  /** Takes part until `stop`, or rejects with what ended it. */
+  async run(): Promise<void> {
+    const parts = [this.#takePart(), this.#watchTopics()].map((part) => part.finally(() => this.stop()))
+    await Promise.allSettled(parts)
+    await Promise.all(parts)
+  }
+
+  /**
+   * Ends `run`. The member still holds its partitions, and may commit, until it leaves. So a rebalance that has
+   * begun is seen through to its assignment: before that the coordinator takes no commits.
+   */
   stop(): void {
     this.#stopping.abort()
+    this.#rejoin.abort()
   }
 
   /** Tells the coordinator, so that others get the partitions at once. */
@@ -97,55 +102,63 @@ export class Membership {
     await engine.leaveGroup({ groupId, members: [{ memberId, instanceId: null }] })
   }
 
-  /** One generation: from joining to the next rebalance. */
   async #takePart(): Promise<void> {
-    const { engine, groupId, onAssigned, onRevoked } = this.#options
-    let assignor: Assignor | undefined
-    this.#isSettled = false
-    try {
-      const joined = await this.#join()
-      assignor = this.#assignor(joined.protocolName)
-      const { assignment } = await engine.syncGroup(
-        {
-          groupId,
-          generationId: joined.generationId,
-          memberId: joined.memberId,
-          instanceId: null,
-          protocolType: joined.protocolType,
-          protocolName: joined.protocolName,
-          assignments: this.#isLeader && !joined.skipAssignment ? await this.#assign(joined, assignor) : [],
-        },
-        { signal: this.#stopping.signal },
-      )
-      const assigned = flat(decodeAssignment(assignment).assigned)
-      const revoked = without(this.#owned, assigned)
-      const added = without(assigned, this.#owned)
-      this.#owned = without(this.#owned, revoked)
-      if (revoked.length > 0) await onRevoked(revoked)
-      this.#owned = assigned
-      await onAssigned(added)
-      // Under a cooperative assignor what was given up is placed by a second meeting.
-      if (revoked.length > 0 && assignor.rebalanceProtocol === 'cooperative') return
-      this.#isSettled = true
-      await this.#stay()
-    } catch (error) {
+    while (!this.#stopping.signal.aborted) {
       this.#isSettled = false
-      await this.#recover(error)
-      if (assignor === undefined) return
+      try {
+        await this.#goThroughGeneration()
+      } catch (error) {
+        this.#isSettled = false
+        await this.#recover(error)
+      }
     }
+  }
+
+  /** From joining to the next rebalance. */
+  async #goThroughGeneration(): Promise<void> {
+    await this.#loseDeleted()
+    const rebalance = this.#joinAndSync()
+    this.#rebalance = rebalance
+    const { assignor, assigned } = await rebalance.finally(() => {
+      this.#rebalance = undefined
+    })
+    if (this.#stopping.signal.aborted) return
+    const revoked = without(this.#owned, assigned)
+    await this.#revoke(revoked)
+    const added = without(assigned, this.#owned)
+    this.#owned = assigned
+    await this.#options.onAssigned(added)
+    // What was given up after joining is placed by a second meeting.
+    if (revoked.length > 0) return
+    this.#isSettled = true
+    await this.#stay()
     this.#isSettled = false
-    if (assignor.rebalanceProtocol === 'eager' && !this.#stopping.signal.aborted) {
-      const owned = this.#owned
-      this.#owned = []
-      if (owned.length > 0) await onRevoked(owned)
-    }
+    if (assignor.rebalanceProtocol === 'eager' && !this.#stopping.signal.aborted) await this.#revoke(this.#owned)
+  }
+
+  async #joinAndSync(): Promise<{ assignor: Assignor; assigned: TopicPartition[] }> {
+    const { engine, groupId } = this.#options
+    const joined = await this.#join()
+    const assignor = this.#assignor(joined.protocolName)
+    const isLeader = joined.leader === joined.memberId && !joined.skipAssignment
+    const { assignment } = await engine.syncGroup({
+      groupId,
+      generationId: joined.generationId,
+      memberId: joined.memberId,
+      instanceId: null,
+      protocolType: joined.protocolType,
+      protocolName: joined.protocolName,
+      assignments: isLeader ? await this.#assign(joined, assignor) : [],
+    })
+    return { assignor, assigned: flat(decodeAssignment(assignment).assigned) }
   }
 
   async #join(): Promise<JoinGroupResult> {
     const { engine, groupId, assignors, rebalanceTimeoutMs } = this.#options
     this.#rejoin = new AbortController()
-    const { topics, seen } = await this.#describeTopics()
+    const { topics, seen, ids } = await this.#describeTopics()
     this.#seenTopics = seen
+    this.#topicIds = ids
     const ownedPartitions = grouped(this.#owned)
     const { memberId, generationId } = this.#identity
     const joined = await engine.joinGroup(
@@ -159,7 +172,7 @@ export class Membership {
           metadata: encodeSubscription({
             topics,
             userData: assignor.userData?.(generationId) ?? null,
-            ownedPartitions: assignor.rebalanceProtocol === 'cooperative' ? ownedPartitions : [],
+            ownedPartitions,
             generationId,
             rackId: null,
           }),
@@ -172,7 +185,6 @@ export class Membership {
       { signal: this.#stopping.signal },
     )
     this.#identity = { memberId: joined.memberId, generationId: joined.generationId }
-    this.#isLeader = joined.leader === joined.memberId
     return joined
   }
 
@@ -188,50 +200,80 @@ export class Membership {
       topics.filter((topic) => subscribed.has(topic.name)).map((topic) => [topic.name, topic.partitionCount]),
     )
     const assignments = assignor.assign(members, partitionCounts)
-    return [...assignments].map(([memberId, assigned]) => ({
-      memberId,
-      assignment: encodeAssignment({ assigned, userData: null }),
-    }))
+    const holders = assignor.rebalanceProtocol === 'eager' ? holdersOf(members) : new Map<string, string>()
+    return [...assignments].map(([memberId, assigned]) => {
+      const free = flat(assigned).filter((at) => (holders.get(nameOf(at)) ?? memberId) === memberId)
+      return { memberId, assignment: encodeAssignment({ assigned: grouped(free), userData: null }) }
+    })
   }
 
-  /** Pending while the group needs nothing of this member; then rejects, or resolves where the member itself asks for a rebalance. */
-  #stay(): Promise<void> {
+  /** Pending while the group needs nothing of this member, or the member of the group. */
+  async #stay(): Promise<void> {
     const { engine, groupId } = this.#options
-    return engine.heartbeat(
-      { groupId, ...this.#identity, instanceId: null },
-      { wait: true, signal: AbortSignal.any([this.#rejoin.signal, this.#stopping.signal]) },
-    )
+    try {
+      await engine.heartbeat(
+        { groupId, ...this.#identity, instanceId: null },
+        { wait: true, signal: this.#rejoin.signal },
+      )
+    } catch (error) {
+      if (codeOf(error) !== 'OTTLA_REBALANCE_IN_PROGRESS') throw error
+    }
   }
 
   /** What a refusal means for this member. Throws what it cannot go on from. */
   async #recover(error: unknown): Promise<void> {
-    const code = OttlaError.is(error) ? error.code : undefined
+    const code = codeOf(error)
     if (code === 'OTTLA_REBALANCE_IN_PROGRESS' || this.#stopping.signal.aborted) return
     if (code !== 'OTTLA_UNKNOWN_MEMBER_ID' && code !== 'OTTLA_ILLEGAL_GENERATION') throw error
-    const owned = this.#owned
-    this.#owned = []
     this.#identity = { memberId: code === 'OTTLA_UNKNOWN_MEMBER_ID' ? '' : this.#identity.memberId, generationId: -1 }
-    if (owned.length > 0) await this.#options.onLost(owned)
+    await this.#lose(this.#owned)
   }
 
-  /** Asks for a rebalance when a topic that counts here came, went or grew. */
+  async #revoke(partitions: readonly TopicPartition[]): Promise<void> {
+    if (partitions.length === 0) return
+    this.#owned = without(this.#owned, partitions)
+    await this.#options.onRevoked([...partitions])
+  }
+
+  async #lose(partitions: readonly TopicPartition[]): Promise<void> {
+    if (partitions.length === 0) return
+    this.#owned = without(this.#owned, partitions)
+    await this.#options.onLost([...partitions])
+  }
+
+  /** Of a topic that was deleted nothing is to be committed, least of all to another topic of its name. */
+  async #loseDeleted(): Promise<void> {
+    if (this.#owned.length === 0) return
+    const { ids } = await this.#describeTopics()
+    const isGone = ({ topic }: TopicPartition): boolean => {
+      const seenId = this.#topicIds.get(topic)
+      return !ids.has(topic) || (seenId !== undefined && ids.get(topic) !== seenId)
+    }
+    await this.#lose(this.#owned.filter(isGone))
+  }
+
+  /** Asks for a rebalance when a topic that counts here came, went or grew: the leader may not know of it. */
   async #watchTopics(): Promise<void> {
     const { signal } = this.#stopping
     while (!signal.aborted) {
       const { version, seen } = await this.#describeTopics()
-      // Only the leader's assignment rests on the counts; the others have their own subscription alone to mend.
-      if (seen !== this.#seenTopics && this.#seenTopics !== '' && this.#identity.memberId !== '') this.#rejoin.abort()
+      if (this.#seenTopics !== undefined && this.#seenTopics !== seen) this.#rejoin.abort()
       await this.#options.engine.metadata({ topics: [], newerThan: version }, { signal })
     }
   }
 
-  async #describeTopics(): Promise<{ topics: string[]; seen: string; version: number }> {
+  async #describeTopics(): Promise<{
+    topics: string[]
+    seen: string
+    ids: ReadonlyMap<string, string>
+    version: number
+  }> {
     const { version, topics } = await this.#options.engine.metadata({ topics: null })
-    const existing = topics.filter((topic) => topic.error === null && !topic.internal)
-    const subscribed = this.#options.subscription(existing.map((topic) => topic.name))
-    const counted = existing.filter((topic) => subscribed.includes(topic.name))
+    const subscribed = this.#options.subscription(topics.map((topic) => topic.name))
+    const names = new Set(subscribed)
+    const counted = topics.filter((topic) => names.has(topic.name))
     const seen = counted.map((topic) => `${topic.name}:${topic.topicId}:${topic.partitionCount}`).join(',')
-    return { topics: subscribed, seen, version }
+    return { topics: subscribed, seen, ids: new Map(topics.map((topic) => [topic.name, topic.topicId])), version }
   }
 
   #assignor(protocolName: string | null): Assignor {
@@ -242,6 +284,22 @@ export class Membership {
       `Group ${this.#options.groupId} uses the assignor ${protocolName}, which this member did not offer`,
     )
   }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return OttlaError.is(error) ? error.code : undefined
+}
+
+/**
+ * Who holds which partition still. Under an eager assignor nobody does, save where the group comes to it from a
+ * cooperative one: what moves is then given up first, and placed by the next meeting.
+ */
+function holdersOf(members: readonly AssignorMember[]): Map<string, string> {
+  const holders = new Map<string, string>()
+  for (const { memberId, subscription } of members) {
+    for (const at of flat(subscription.ownedPartitions)) holders.set(nameOf(at), memberId)
+  }
+  return holders
 }
 
 function flat(assigned: readonly TopicPartitions[]): TopicPartition[] {
@@ -260,6 +318,10 @@ function grouped(owned: readonly TopicPartition[]): TopicPartitions[] {
 
 /** Those of `from` that are not in `other`. */
 function without(from: readonly TopicPartition[], other: readonly TopicPartition[]): TopicPartition[] {
-  const excluded = new Set(other.map(({ topic, partition }) => `${topic}-${partition}`))
-  return from.filter(({ topic, partition }) => !excluded.has(`${topic}-${partition}`))
+  const excluded = new Set(other.map(nameOf))
+  return from.filter((at) => !excluded.has(nameOf(at)))
+}
+
+function nameOf({ topic, partition }: TopicPartition): string {
+  return `${topic}-${partition}`
 }

@@ -1,92 +1,85 @@
 import { NOT_HANDLED } from './delivery-loop.js'
 import type { Message } from './message.js'
+import type { Slots } from './slots.js'
 
-interface Offer<M> {
-  readonly message: M
-  readonly settle: (outcome: typeof NOT_HANDLED | undefined) => void
+interface Ask<M> {
+  readonly resolve: (result: IteratorResult<M>) => void
+  readonly reject: (error: unknown) => void
 }
 
 /**
- * A member's messages for `for await`. The member offers one message at a time and waits until the next is asked for:
- * that says that the one before is done.
+ * A member's messages for `for await`. The member's one slot is free only while somebody asks for a message, so it
+ * offers one at a time, and nothing before the first is asked for. Asking for the next says that the one before is done.
  */
 export class MessageIterator<M extends Message> implements AsyncIterableIterator<M> {
+  readonly #slots: Slots
   readonly #close: () => Promise<void>
-  #offered: Offer<M> | undefined
-  #current: Offer<M> | undefined
-  #asking: { resolve: (result: IteratorResult<M>) => void; reject: (error: unknown) => void } | undefined
-  #end: { readonly error: unknown; isTold: boolean } | undefined
+  readonly #asks: Ask<M>[] = []
+  /** Settles the message that is out. */
+  #settle: ((outcome: typeof NOT_HANDLED | undefined) => void) | undefined
+  #hasAsked = false
+  #hasEnded = false
+  #failure: unknown
 
-  /** `close` closes the member. */
-  constructor(close: () => Promise<void>) {
+  /** `slots` are taken, all of them; `close` closes the member and rejects with what stopped it. */
+  constructor(slots: Slots, close: () => Promise<void>) {
+    this.#slots = slots
     this.#close = close
   }
 
   /** The member's handler. */
-  offer(message: M): Promise<typeof NOT_HANDLED | undefined> {
+  offer(message: M): Promise<typeof NOT_HANDLED | undefined> | typeof NOT_HANDLED | undefined {
+    const ask = this.#asks.shift()
+    if (ask === undefined) return NOT_HANDLED
+    ask.resolve({ done: false, value: message })
+    // The next one was asked for already.
+    if (this.#asks.length > 0) return undefined
     return new Promise((settle) => {
-      const offer = { message, settle }
-      if (this.#end !== undefined) return settle(NOT_HANDLED)
-      if (this.#asking === undefined) {
-        this.#offered = offer
-        return
-      }
-      const { resolve } = this.#asking
-      this.#asking = undefined
-      this.#current = offer
-      resolve({ done: false, value: message })
+      this.#settle = settle
     })
   }
 
-  /** The member has closed, or failed with `error`. */
-  end(error?: unknown): void {
-    if (this.#end !== undefined) return
-    this.#end = { error, isTold: false }
-    this.#giveBack()
-    const asking = this.#asking
-    this.#asking = undefined
-    if (asking !== undefined) this.#tellEnd(this.#end).then(asking.resolve, asking.reject)
+  /** The message that is out counts as not handled: nobody waits for it any more. */
+  giveBack(): void {
+    this.#settle?.(NOT_HANDLED)
+    this.#settle = undefined
+  }
+
+  /** The member has closed, or failed with `failure`. */
+  end(failure?: unknown): void {
+    this.#hasEnded = true
+    this.#failure = failure
+    this.giveBack()
+    for (const ask of this.#asks.splice(0)) this.#tellEnd().then(ask.resolve, ask.reject)
   }
 
   next(): Promise<IteratorResult<M>> {
-    this.#current?.settle(undefined)
-    this.#current = undefined
-    const offer = this.#offered
-    if (offer !== undefined) {
-      this.#offered = undefined
-      this.#current = offer
-      return Promise.resolve({ done: false, value: offer.message })
-    }
-    if (this.#end !== undefined) return this.#tellEnd(this.#end)
+    this.#settle?.(undefined)
+    this.#settle = undefined
+    if (this.#hasEnded) return this.#tellEnd()
+    if (!this.#hasAsked) this.#slots.release()
+    this.#hasAsked = true
     return new Promise((resolve, reject) => {
-      this.#asking = { resolve, reject }
+      this.#asks.push({ resolve, reject })
     })
   }
 
-  /** `break`, `return` and `throw` come here: the member closes, and the last message is not marked as done. */
+  /** `break`, `return` and `throw` come here: the member closes, and the message that is out is not marked as done. */
   async return(): Promise<IteratorResult<M>> {
-    const closing = this.#close()
-    this.#giveBack()
-    await closing
-    return { done: true, value: undefined }
+    // What stopped the member is told by the end, once.
+    await this.#close().catch((failure) => this.end(failure))
+    this.end(this.#failure)
+    return this.#tellEnd()
   }
 
   [Symbol.asyncIterator](): this {
     return this
   }
 
-  #giveBack(): void {
-    this.#current?.settle(NOT_HANDLED)
-    this.#offered?.settle(NOT_HANDLED)
-    this.#current = undefined
-    this.#offered = undefined
-  }
-
-  async #tellEnd(end: { readonly error: unknown; isTold: boolean }): Promise<IteratorResult<M>> {
-    if (end.error !== undefined && !end.isTold) {
-      end.isTold = true
-      throw end.error
-    }
+  async #tellEnd(): Promise<IteratorResult<M>> {
+    const failure = this.#failure
+    this.#failure = undefined
+    if (failure !== undefined) throw failure
     return { done: true, value: undefined }
   }
 }

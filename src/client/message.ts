@@ -1,6 +1,7 @@
-import { OttlaError } from '../errors.js'
+import { isUint8Array } from 'node:util/types'
 import type { RecordHeader } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
+import { describe, invalid } from './options.js'
 import type { Topic } from './topic.js'
 
 /**
@@ -107,27 +108,20 @@ export function decodeHeaders(entries: readonly RecordHeader[]): MessageHeaders 
 
 /** Headers as records have them. Throws OTTLA_INVALID_ARGUMENT for a name or value that is neither text nor bytes. */
 export function encodeHeaders(headers: NonNullable<OutgoingMessage<unknown>['headers']>): RecordHeader[] {
-  const entries = isIterable(headers) ? headers : Object.entries(headers)
-  const encoded: RecordHeader[] = []
-  for (const entry of entries) {
-    const [name, value] = entry
-    if (typeof name !== 'string') {
-      throw new OttlaError('OTTLA_INVALID_ARGUMENT', `A header's name is a string, not ${typeof name}`)
-    }
-    if (typeof value === 'string') encoded.push([name, encoder.encode(value)])
-    else if (value === null || value instanceof Uint8Array) encoded.push([name, value])
-    else {
-      throw new OttlaError(
-        'OTTLA_INVALID_ARGUMENT',
-        `The header ${name} is ${typeof value}: give a string, a Uint8Array or null`,
-      )
-    }
+  if (typeof headers !== 'object' || headers === null) {
+    throw invalid(`The headers of a message are an object or [name, value] pairs, not ${describe(headers)}`)
   }
-  return encoded
+  const entries: Iterable<unknown> = Symbol.iterator in headers ? headers : Object.entries(headers)
+  return Array.from(entries, encodeHeader)
 }
 
-function isIterable(
-  headers: NonNullable<OutgoingMessage<unknown>['headers']>,
-): headers is Iterable<readonly [string, string | Uint8Array | null]> {
-  return Symbol.iterator in headers
+function encodeHeader(entry: unknown): RecordHeader {
+  if (!Array.isArray(entry) || entry.length !== 2) {
+    throw invalid(`A header is a pair [name, value], not ${describe(entry)}`)
+  }
+  const [name, value]: unknown[] = entry
+  if (typeof name !== 'string') throw invalid(`A header's name is a string, not ${describe(name)}`)
+  if (typeof value === 'string') return [name, encoder.encode(value)]
+  if (value === null || isUint8Array(value)) return [name, value]
+  throw invalid(`The header ${name} is ${describe(value)}: give a string, a Uint8Array or null`)
 }

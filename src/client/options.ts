@@ -6,11 +6,13 @@ export type OptionRule = (value: unknown) => string | undefined
 /** Throws OTTLA_INVALID_ARGUMENT for options that are no object, an unknown name or a value that its rule refuses. */
 export function checkOptions(of: string, options: unknown, rules: Readonly<Record<string, OptionRule>>): void {
   if (options === undefined) return
-  if (typeof options !== 'object' || options === null) {
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw invalid(`The options of ${of} are an object, not ${describe(options)}`)
   }
+  // It has no properties of its own, so it would pass for options of which none is given.
+  if (options instanceof AbortSignal) throw invalid(`The options of ${of} are an object: give { signal }`)
   for (const [name, value] of Object.entries(options)) {
-    const rule = rules[name]
+    const rule = Object.hasOwn(rules, name) ? rules[name] : undefined
     if (rule === undefined) {
       throw invalid(`${of} has no option ${name}: it takes ${Object.keys(rules).join(', ')}`)
     }

@@ -18,11 +18,10 @@ export class PartitionReader {
 
   /** Batches from `offset` on; waits for the first one. An abort ends the wait with none. Rejects with what fetch answers. */
   async read(offset: number, signal: AbortSignal): Promise<readonly RecordBatch[]> {
-    const { batches, highWatermark } = await (this.#ahead?.offset === offset
-      ? this.#ahead.fetched
-      : this.#fetch(offset, signal))
-    const next = (batches.at(-1)?.lastOffset ?? offset) + 1
+    const ahead = this.#ahead
     this.#ahead = undefined
+    const { batches, highWatermark } = await (ahead?.offset === offset ? ahead.fetched : this.#fetch(offset, signal))
+    const next = (batches.at(-1)?.lastOffset ?? offset) + 1
     if (batches.length > 0 && next < highWatermark) {
       const fetched = this.#fetch(next, signal)
       // It is told when it is read; until then nobody awaits it.

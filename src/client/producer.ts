@@ -1,12 +1,13 @@
 import type { Engine } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
-import type { RecordHeader } from '../record/record-batch.js'
-import { RecordBatchBuilder } from '../record/record-batch-builder.js'
+import { BATCH_HEADER_BYTES } from '../record/batch-layout.js'
 import type { Clock } from '../time/clock.js'
 import { Batcher, type Sender } from './batcher.js'
-import { encodeHeaders, type OutgoingMessage, type SendResult } from './message.js'
+import { type EncodedMessage, encodeMessage, kept, sizeAlone } from './encode-message.js'
+import type { OutgoingMessage, SendResult } from './message.js'
 import { aFunction, aSignal, checkOptions, describe, invalid, type OptionRule, oneOf, wholeNumber } from './options.js'
 import { type Partitioner, partitionForKey, StickyPartitioner } from './partitioner.js'
+import { type QueuedSend, SendQueue } from './send-queue.js'
 import { type AnyTopic, isTopic, type Topic } from './topic.js'
 import type { KnownTopic, TopicDirectory } from './topic-directory.js'
 
@@ -23,9 +24,15 @@ export interface ProducerOptions {
   lingerMs?: number
   /** Bytes at which a batch is full. Default 65,536. Kafka: batch.size, there 16,384. */
   batchBytes?: number
-  /** Bytes that may wait for their acknowledgement at once. Default 32 MiB. Kafka: buffer.memory. */
+  /**
+   * Bytes that may wait for their acknowledgement at once. Default 32 MiB. A send that is larger than all of it goes
+   * when nothing else is under way. Kafka: buffer.memory.
+   */
   maxInFlightBytes?: number
-  /** What `send` does when `maxInFlightBytes` are under way: wait for room (default), or reject with OTTLA_QUEUE_FULL. */
+  /**
+   * What `send` does when `maxInFlightBytes` would be passed: wait for room (default), which sends what lingers, or
+   * reject with OTTLA_QUEUE_FULL.
+   */
   onFull?: 'wait' | 'reject'
   /** Chooses partitions in place of Java's murmur2 over the key. Kafka: partitioner.class. */
   partitioner?: Partitioner
@@ -56,31 +63,16 @@ const PRODUCER_OPTIONS: Readonly<Record<string, OptionRule>> = {
   partitioner: aFunction,
 }
 
-const MESSAGE_FIELDS: ReadonlySet<string> = new Set(['value', 'key', 'partition', 'timestamp', 'headers'])
-
-/** One record, encoded, on its way to a batch. */
-interface EncodedMessage {
-  key: Uint8Array | null
-  value: Uint8Array | null
-  readonly headers: readonly RecordHeader[] | undefined
-  readonly timestamp: number
-  readonly partition: number | undefined
-  /** An upper bound of what it takes in a batch. */
-  readonly bytes: number
-}
-
 /** A `send` that waits for the topic to be looked up or for room. */
-interface WaitingSend {
+interface WaitingSend extends QueuedSend {
   readonly topic: AnyTopic
   readonly messages: readonly EncodedMessage[]
   readonly sender: Sender
-  readonly signal: AbortSignal | undefined
-  readonly onAbort: () => void
 }
 
 /** One topic's batchers, by partition. */
 interface Destination {
-  readonly known: KnownTopic
+  known: KnownTopic
   readonly batchers: (Batcher | undefined)[]
 }
 
@@ -100,8 +92,11 @@ export class Producer implements AsyncDisposable {
   readonly #partitioner: Partitioner | undefined
   readonly #sticky = new StickyPartitioner()
   readonly #destinations = new Map<string, Destination>()
-  readonly #waiting: WaitingSend[] = []
-  readonly #drainListeners: (() => void)[] = []
+  readonly #waiting = new SendQueue<WaitingSend>(({ sender }, reason) => {
+    sender.failed(reason)
+    // What stands behind it may be smaller.
+    void this.#admit()
+  })
   #inFlightBytes = 0
   #inFlightRecords = 0
   #isClosed = false
@@ -156,33 +151,28 @@ export class Producer implements AsyncDisposable {
       if (options !== undefined) checkOptions('send', options, { signal: aSignal })
       const signal = options?.signal
       if (signal?.aborted === true) return reject(signal.reason)
+      const { clock } = this.#context
       if (Array.isArray(messages)) {
         if (messages.length === 0) return resolve([])
-        const encoded = messages.map((message) => this.#encode(topic, message))
-        this.#submit(topic, encoded, new SendOfMany(messages.length, resolve, reject), signal)
+        // Unlike map, it does not step over the holes of an array.
+        const encoded = Array.from(messages, (message) => encodeMessage(topic, message, clock))
+        const bytes = encoded.reduce((sum, message) => sum + message.bytes, 0)
+        this.#submit(topic, encoded, bytes, new SendOfMany(encoded.length, resolve, reject), signal)
         return
       }
       // Array.isArray does not narrow a readonly array away.
-      const encoded = this.#encode(topic, messages as OutgoingMessage<unknown, unknown>)
-      this.#submit(topic, [encoded], new SendOfOne(resolve, reject), signal)
+      const encoded = encodeMessage(topic, messages as OutgoingMessage<unknown, unknown>, clock)
+      this.#submit(topic, [encoded], encoded.bytes, new SendOfOne(resolve, reject), signal)
     })
   }
 
   /** Closes every open batch now, and resolves when all that was sent before the call is settled, well or not. */
-  flush(options?: Abortable): Promise<void> {
-    return new Promise((resolve, reject) => {
-      checkOptions('flush', options, { signal: aSignal })
-      const signal = options?.signal
-      if (signal?.aborted === true) return reject(signal.reason)
-      this.#flushBatches()
-      if (this.#pending().count === 0) return resolve()
-      const onAbort = (): void => reject(signal?.reason)
-      signal?.addEventListener('abort', onAbort)
-      this.#drainListeners.push(() => {
-        signal?.removeEventListener('abort', onAbort)
-        resolve()
-      })
-    })
+  async flush(options?: Abortable): Promise<void> {
+    checkOptions('flush', options, { signal: aSignal })
+    const signal = options?.signal
+    signal?.throwIfAborted()
+    const settled = this.#settled()
+    await (signal === undefined ? settled : untilAborted(settled, signal))
   }
 
   /** Takes no more sends, flushes, and resolves when all are settled. May be called more than once. */
@@ -196,65 +186,26 @@ export class Producer implements AsyncDisposable {
     return this.close()
   }
 
-  #encode(topic: AnyTopic, message: OutgoingMessage<unknown, unknown>): EncodedMessage {
-    if (typeof message !== 'object' || message === null) {
-      throw invalid(`A message for ${topic.name} is an object such as { key, value }, not ${describe(message)}`)
-    }
-    for (const field in message) {
-      if (!MESSAGE_FIELDS.has(field)) {
-        throw invalid(`A message has no field ${field}: it takes ${[...MESSAGE_FIELDS].join(', ')}`)
+  #submit(
+    topic: AnyTopic,
+    messages: readonly EncodedMessage[],
+    bytes: number,
+    sender: Sender,
+    signal: AbortSignal | undefined,
+  ): void {
+    // The common case: nothing waits, there is room and the topic is known.
+    if (this.#waiting.size === 0 && this.#hasRoom(bytes)) {
+      const destination = this.#destination(topic.name)
+      if (destination !== undefined) {
+        this.#append(topic, destination, messages, sender)
+        return
       }
     }
-    const { value, key, partition } = message
-    if (value === undefined) {
-      throw invalid(`A message for ${topic.name} has no value: give one, or null for a tombstone`)
+    if (this.#onFull === 'reject' && !this.#hasRoom(bytes, this.#waiting.bytes)) {
+      this.#refuse(sender, queueFull(this.#inFlightBytes + this.#waiting.bytes, bytes, this.#maxInFlightBytes))
+      return
     }
-    const valueBytes = value === null ? null : encodeWith(topic, 'value', value)
-    const keyBytes = key === undefined || key === null ? null : encodeWith(topic, 'key', key)
-    const headers = message.headers === undefined ? undefined : encodeHeaders(message.headers)
-    return {
-      key: keyBytes,
-      value: valueBytes,
-      headers,
-      timestamp: this.#timestampOf(message),
-      partition: partition === undefined ? undefined : checkPartition(partition),
-      bytes: RecordBatchBuilder.recordSizeUpperBound(keyBytes, valueBytes, headers),
-    }
-  }
-
-  #timestampOf(message: OutgoingMessage<unknown, unknown>): number {
-    const { timestamp } = message
-    if (timestamp === undefined) return this.#context.clock.now()
-    const milliseconds = typeof timestamp === 'number' ? timestamp : timestamp?.getTime?.()
-    if (Number.isSafeInteger(milliseconds) && milliseconds >= 0) return milliseconds
-    throw invalid(`A timestamp is a Date or whole milliseconds since 1970, not ${describe(timestamp)}`)
-  }
-
-  #submit(topic: AnyTopic, messages: readonly EncodedMessage[], sender: Sender, signal: AbortSignal | undefined): void {
-    // The common case: the topic is known, nothing waits and there is room.
-    if (this.#waiting.length === 0 && this.#hasRoom()) {
-      const destination = this.#destination(topic.name)
-      if (destination !== undefined) return this.#append(topic, destination, messages, sender)
-    }
-    if (!this.#hasRoom() && this.#onFull === 'reject') {
-      throw new OttlaError(
-        'OTTLA_QUEUE_FULL',
-        `${this.#inFlightBytes} bytes wait for their acknowledgement, which is maxInFlightBytes: send again later, or use onFull: 'wait'`,
-      )
-    }
-    const waiting: WaitingSend = {
-      topic,
-      messages: messages.map(kept),
-      sender,
-      signal,
-      onAbort: () => {
-        this.#waiting.splice(this.#waiting.indexOf(waiting), 1)
-        sender.failed(signal?.reason)
-        this.#announceDrain()
-      },
-    }
-    signal?.addEventListener('abort', waiting.onAbort)
-    this.#waiting.push(waiting)
+    this.#waiting.push({ topic, messages: messages.map(kept), bytes, sender, signal })
     void this.#admit()
   }
 
@@ -263,62 +214,78 @@ export class Producer implements AsyncDisposable {
     if (this.#isAdmitting) return
     this.#isAdmitting = true
     for (;;) {
-      const next = this.#waiting[0]
-      if (next === undefined || !this.#hasRoom()) break
+      const next = this.#waiting.first
+      if (next === undefined || !this.#hasRoom(next.bytes)) break
+      const { topic, messages, sender } = next
       let failure: unknown
-      if (this.#destination(next.topic.name) === undefined) {
-        await this.#context.topics.lookUp(next.topic.name).catch((error: unknown) => {
+      if (this.#destination(topic.name) === undefined) {
+        await this.#context.topics.lookUp(topic.name).catch((error: unknown) => {
           failure = error
         })
-        // It may have been aborted meanwhile.
-        if (this.#waiting[0] !== next) continue
+        // Aborted meanwhile, or changed again and forgotten: see anew.
+        if (this.#waiting.first !== next) continue
+        if (failure === undefined && this.#destination(topic.name) === undefined) continue
       }
       this.#waiting.shift()
-      next.signal?.removeEventListener('abort', next.onAbort)
-      const destination = this.#destination(next.topic.name)
-      if (destination === undefined) next.sender.failed(failure)
+      const destination = this.#destination(topic.name)
+      if (destination === undefined) this.#refuse(sender, failure)
       else {
         try {
-          this.#append(next.topic, destination, next.messages, next.sender)
+          this.#append(topic, destination, messages, sender)
         } catch (error) {
-          next.sender.failed(error)
+          this.#refuse(sender, error)
         }
       }
     }
     this.#isAdmitting = false
-    this.#announceDrain()
+    // What waits for room waits for no linger.
+    if (this.#waiting.size > 0 && this.#lingerMs > 0) this.#flushBatches()
+    this.#context.onProgress()
+  }
+
+  /** A caller that tries again and again must not keep the event loop from what would let it succeed. */
+  #refuse(sender: Sender, error: unknown): void {
+    const { clock } = this.#context
+    if (clock.turnIsSpent()) void clock.nextTurn().then(() => sender.failed(error))
+    else sender.failed(error)
   }
 
   #append(topic: AnyTopic, destination: Destination, messages: readonly EncodedMessage[], sender: Sender): void {
     const { maxMessageBytes, partitionCount } = destination.known
     // All are checked before the first is appended, so that a refused send leaves nothing behind.
-    for (const { key, value, partition } of messages) {
-      const bytes = (key?.length ?? 0) + (value?.length ?? 0)
-      if (bytes > maxMessageBytes) {
-        throw new OttlaError(
-          'OTTLA_MESSAGE_TOO_LARGE',
-          `A message of ${bytes} bytes is over maxMessageBytes (${maxMessageBytes}) of ${topic.name}: send less at once or raise it with alterTopic`,
-        )
-      }
-      if (partition !== undefined && partition >= partitionCount)
-        throw noSuchPartition(topic, partition, partitionCount)
+    const fits = maxMessageBytes - BATCH_HEADER_BYTES
+    for (const message of messages) {
+      const isPlain = message.partition === undefined && this.#partitioner === undefined
+      if (!isPlain || message.bytes > fits) this.#check(topic, destination.known, message)
     }
     for (let slot = 0; slot < messages.length; slot++) {
       const message = messages[slot] as EncodedMessage
       const partition = message.partition ?? this.#partitionOf(topic, message, partitionCount)
-      this.#inFlightBytes += message.bytes
-      this.#inFlightRecords++
       const batcher = destination.batchers[partition] ?? this.#batcher(topic, partition, destination)
       batcher.append(message.timestamp, message.key, message.value, message.headers, message.bytes, sender, slot)
+      this.#inFlightBytes += message.bytes
+      this.#inFlightRecords++
     }
   }
 
-  #partitionOf(topic: AnyTopic, { key, value }: EncodedMessage, partitionCount: number): number {
-    const chosen = this.#partitioner?.({ topic: topic.name, key, value, partitionCount })
-    if (chosen !== undefined) {
-      if (Number.isInteger(chosen) && chosen >= 0 && chosen < partitionCount) return chosen
+  #check(topic: AnyTopic, { maxMessageBytes, partitionCount }: KnownTopic, message: EncodedMessage): void {
+    if (message.bytes + BATCH_HEADER_BYTES > maxMessageBytes) {
+      const bytes = sizeAlone(message, maxMessageBytes)
+      if (bytes > maxMessageBytes) throw tooLarge(topic, bytes, maxMessageBytes)
+    }
+    const { partition } = message
+    if (partition !== undefined && partition >= partitionCount) throw noSuchPartition(topic, partition, partitionCount)
+    if (partition !== undefined || this.#partitioner === undefined) return
+    const { key, value } = message
+    const chosen = this.#partitioner({ topic: topic.name, key, value, partitionCount })
+    if (chosen === undefined) return
+    if (!Number.isInteger(chosen) || chosen < 0 || chosen >= partitionCount) {
       throw noSuchPartition(topic, chosen, partitionCount)
     }
+    message.partition = chosen
+  }
+
+  #partitionOf(topic: AnyTopic, { key }: EncodedMessage, partitionCount: number): number {
     if (partitionCount === 1) return 0
     if (key === null) return this.#sticky.partition(topic.name, partitionCount)
     return partitionForKey(key, partitionCount)
@@ -327,13 +294,28 @@ export class Producer implements AsyncDisposable {
   #destination(topic: string): Destination | undefined {
     const known = this.#context.topics.get(topic)
     if (known === undefined) return undefined
-    let destination = this.#destinations.get(topic)
-    if (destination?.known !== known) {
-      for (const batcher of destination?.batchers ?? []) batcher?.flush()
-      destination = { known, batchers: [] }
-      this.#destinations.set(topic, destination)
+    const destination = this.#destinations.get(topic)
+    if (destination === undefined) {
+      const made: Destination = { known, batchers: [] }
+      this.#destinations.set(topic, made)
+      return made
     }
+    if (destination.known !== known) this.#renew(destination, known)
     return destination
+  }
+
+  /** The batchers stay, and so does the order of what they have under way. */
+  #renew(destination: Destination, known: KnownTopic): void {
+    destination.known = known
+    for (const batcher of destination.batchers) {
+      if (batcher === undefined) continue
+      void batcher.flush()
+      batcher.batchBytes = this.#batchBytesFor(known)
+    }
+  }
+
+  #batchBytesFor(known: KnownTopic): number {
+    return Math.min(this.#batchBytes, known.maxMessageBytes)
   }
 
   #batcher(topic: AnyTopic, partition: number, destination: Destination): Batcher {
@@ -343,14 +325,13 @@ export class Producer implements AsyncDisposable {
       engine,
       clock,
       lingerMs: this.#lingerMs,
-      batchBytes: Math.min(this.#batchBytes, destination.known.maxMessageBytes),
+      batchBytes: this.#batchBytesFor(destination.known),
       onClosed: () => this.#sticky.onBatchClosed(topic.name, partition),
       onSettled: (records, bytes, error) => {
         this.#inFlightRecords -= records
         this.#inFlightBytes -= bytes
         if (OttlaError.is(error) && error.code === 'OTTLA_UNKNOWN_TOPIC_OR_PARTITION') topics.forget(topic.name)
-        if (this.#waiting.length > 0) void this.#admit()
-        this.#announceDrain()
+        if (this.#waiting.size > 0) void this.#admit()
         onProgress()
       },
     })
@@ -358,29 +339,34 @@ export class Producer implements AsyncDisposable {
     return batcher
   }
 
-  #hasRoom(): boolean {
-    return this.#inFlightBytes < this.#maxInFlightBytes
+  /** One that is larger than the limit goes alone. */
+  #hasRoom(bytes: number, waitingBytes = 0): boolean {
+    const taken = this.#inFlightBytes + waitingBytes
+    return taken === 0 || taken + bytes <= this.#maxInFlightBytes
   }
 
-  #flushBatches(): void {
+  async #settled(): Promise<void> {
+    this.#flushBatches()
+    // In their order, so once the last of them is in a batch, all are in batches or settled.
+    if (this.#waiting.size > 0) await new Promise<void>((resolve) => this.#waiting.whenPassed(resolve))
+    await Promise.all(this.#flushBatches())
+  }
+
+  #flushBatches(): Promise<unknown>[] {
+    const underWay: Promise<unknown>[] = []
     for (const { batchers } of this.#destinations.values()) {
-      for (const batcher of batchers) batcher?.flush()
+      for (const batcher of batchers) {
+        const settled = batcher?.flush()
+        if (settled !== undefined) underWay.push(settled)
+      }
     }
-  }
-
-  #announceDrain(): void {
-    if (this.#pending().count > 0) {
-      // Sends that were admitted during a flush belong to it.
-      if (this.#drainListeners.length > 0) this.#flushBatches()
-      return
-    }
-    for (const listener of this.#drainListeners.splice(0)) listener()
+    return underWay
   }
 
   #pending(): PendingSends {
-    const count = this.#inFlightRecords + this.#waiting.length
+    const count = this.#inFlightRecords + this.#waiting.size
     const batchers = [...this.#destinations.values()].flatMap((destination) => destination.batchers)
-    const waitForTime = count > 0 && batchers.every((batcher) => batcher === undefined || batcher.waitsForTime)
+    const waitForTime = count > 0 && !this.#isAdmitting && batchers.every((batcher) => batcher?.waitsForTime !== false)
     return { count, waitForTime }
   }
 }
@@ -414,36 +400,34 @@ class SendOfMany implements Sender {
   }
 }
 
-function encodeWith(topic: AnyTopic, part: 'key' | 'value', value: unknown): Uint8Array {
-  const codec = topic[part]
-  let bytes: unknown
-  try {
-    bytes = codec.encode(value)
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw new OttlaError(
-      'OTTLA_ENCODE',
-      `The ${part} for topic ${topic.name} cannot be encoded by ${codec.name}: ${why}`,
-      {
-        cause,
-      },
+/** The outcome, or the reason of the abort if that comes first. */
+function untilAborted(outcome: Promise<void>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason)
+    signal.addEventListener('abort', onAbort)
+    const settle = (done: () => void): void => {
+      signal.removeEventListener('abort', onAbort)
+      done()
+    }
+    outcome.then(
+      () => settle(resolve),
+      (error) => settle(() => reject(error)),
     )
-  }
-  if (bytes instanceof Uint8Array) return bytes
-  throw new OttlaError(
-    'OTTLA_ENCODE',
-    `The codec ${codec.name} of topic ${topic.name} returned ${describe(bytes)} for a ${part}: encode returns a Uint8Array`,
+  })
+}
+
+function tooLarge(topic: AnyTopic, bytes: number, limit: number): OttlaError {
+  return new OttlaError(
+    'OTTLA_MESSAGE_TOO_LARGE',
+    `A message that takes ${bytes} bytes is over maxMessageBytes (${limit}) of ${topic.name}: send less at once or raise it with alterTopic`,
   )
 }
 
-function checkPartition(partition: unknown): number {
-  if (typeof partition === 'number' && Number.isInteger(partition) && partition >= 0) return partition
-  throw invalid(`A partition is a whole number from 0 up, not ${describe(partition)}`)
-}
-
-/** What waits is copied: `bytes()` hands over the sender's own array, which the sender may write to again. */
-function kept(message: EncodedMessage): EncodedMessage {
-  return { ...message, key: message.key?.slice() ?? null, value: message.value?.slice() ?? null }
+function queueFull(underWay: number, bytes: number, limit: number): OttlaError {
+  return new OttlaError(
+    'OTTLA_QUEUE_FULL',
+    `${underWay} bytes wait for their acknowledgement, and ${bytes} more would pass maxInFlightBytes (${limit}): send again later, or use onFull: 'wait'`,
+  )
 }
 
 function noSuchPartition(topic: AnyTopic, partition: unknown, partitionCount: number): OttlaError {

@@ -1,5 +1,8 @@
+import { setMaxListeners } from 'node:events'
 import type { Engine } from '../engine/engine.js'
+import type { RecordBatch } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
+import type { Clock } from '../time/clock.js'
 import { decodeMessage } from './decode.js'
 import type { Message } from './message.js'
 import { aSignal, checkOptions, describe, invalid, wholeNumber } from './options.js'
@@ -23,52 +26,58 @@ const READER_OPTIONS = {
   partition: wholeNumber(0),
   from: () => undefined,
   until: (value: unknown) =>
-    value === 'end' ||
-    (typeof value === 'object' && value !== null && 'offset' in value && wholeNumber(0)(value.offset) === undefined)
-      ? undefined
-      : "'end' or { offset }",
+    value === 'end' || wholeNumber(0)(onlyField(value, 'offset')) === undefined ? undefined : "'end' or { offset }",
 }
 
 /** Checks its arguments at once; asks the engine when the first message is asked for. */
 export function createReader(
   engine: Engine,
+  clock: Clock,
   topic: AnyTopic,
   options: ReaderOptions = {},
 ): AsyncIterableIterator<Message> {
   if (!isTopic(topic)) throw invalid(`reader takes a Topic, not ${describe(topic)}`)
   checkOptions('reader', options, READER_OPTIONS)
-  const { from = 'earliest' } = options
-  const last = typeof from === 'object' && 'last' in from ? from.last : undefined
-  const wrong = last === undefined ? undefined : wholeNumber(0)(last)
-  if (wrong !== undefined) throw invalid(`The last of from is ${wrong}, not ${describe(last)}`)
-  if (typeof from !== 'object' || !('last' in from)) checkPosition('from', from)
-  return read(engine, topic, options)
+  return read(engine, clock, topic, { ...options, from: checkFrom(options.from) })
 }
 
-async function* read(engine: Engine, topic: AnyTopic, options: ReaderOptions): AsyncGenerator<Message> {
+async function* read(
+  engine: Engine,
+  clock: Clock,
+  topic: AnyTopic,
+  options: CheckedOptions,
+): AsyncGenerator<Message, undefined> {
+  const { signal } = options
   const ended = new AbortController()
+  // Every partition listens, and Node takes more than ten listeners for a leak.
+  setMaxListeners(0, ended.signal)
   const onAbort = (): void => ended.abort()
-  options.signal?.addEventListener('abort', onAbort)
+  signal?.addEventListener('abort', onAbort)
   try {
-    options.signal?.throwIfAborted()
+    signal?.throwIfAborted()
     const spans = await spansOf(engine, topic, options)
-    const pages = spans.map((span) => pagesOf(engine, topic, span, ended.signal))
-    // Of each partition one page is asked for at a time; the first to come is the first to go out.
-    const asked = new Map(pages.map((page) => [page, ask(page)]))
-    while (asked.size > 0) {
-      const { page, result } = await Promise.race(asked.values())
-      options.signal?.throwIfAborted()
-      if (result.done === true) {
-        asked.delete(page)
-        continue
+    const pages = new PagesInTurn(spans.map((span) => pagesOf(engine, span, ended.signal)))
+    for (let page = await pages.next(); page !== undefined; page = await pages.next()) {
+      for (const batch of page.batches) {
+        const records = batch.records()
+        while (!batch.isControl && records.next()) {
+          if (records.offset < page.from || records.offset >= page.span.until) continue
+          signal?.throwIfAborted()
+          yield decodeMessage(page.span.at, topic, records)
+          // A log in memory never makes it wait, and others have work to do too.
+          if (clock.turnIsSpent()) await clock.nextTurn()
+        }
       }
-      yield* result.value
-      asked.set(page, ask(page))
     }
+    signal?.throwIfAborted()
   } finally {
     ended.abort()
-    options.signal?.removeEventListener('abort', onAbort)
+    signal?.removeEventListener('abort', onAbort)
   }
+}
+
+interface CheckedOptions extends ReaderOptions {
+  from: Position | { last: number }
 }
 
 interface Span {
@@ -78,32 +87,97 @@ interface Span {
   readonly until: number
 }
 
-type Pages = AsyncGenerator<Message[]>
-
-async function ask(page: Pages): Promise<{ page: Pages; result: IteratorResult<Message[]> }> {
-  return { page, result: await page.next() }
+interface Page {
+  readonly span: Span
+  /** The first batch may begin before it. */
+  readonly from: number
+  readonly batches: readonly RecordBatch[]
 }
 
-async function* pagesOf(engine: Engine, topic: AnyTopic, span: Span, signal: AbortSignal): Pages {
+type Pages = AsyncGenerator<Page, undefined>
+
+async function* pagesOf(engine: Engine, span: Span, signal: AbortSignal): Pages {
   const reader = new PartitionReader(engine, span.at)
-  let offset = span.from
-  while (offset < span.until && !signal.aborted) {
-    const page: Message[] = []
-    for (const batch of await reader.read(offset, signal)) {
-      const records = batch.records()
-      while (!batch.isControl && records.next()) {
-        if (records.offset >= offset && records.offset < span.until) page.push(decodeMessage(span.at, topic, records))
+  let from = span.from
+  while (from < span.until && !signal.aborted) {
+    const batches = await reader.read(from, signal)
+    const last = batches.at(-1)
+    if (last === undefined) continue
+    yield { span, from, batches }
+    from = last.lastOffset + 1
+  }
+  return undefined
+}
+
+/**
+ * Pages of several partitions as they come; of each partition one is asked for at a time. Not with Promise.race, which
+ * would leave something behind on the promise of a silent partition for every page of the others.
+ */
+class PagesInTurn {
+  readonly #came: ({ pages: Pages; result: IteratorResult<Page, undefined> } | { error: unknown })[] = []
+  /** Asked for and not handed out. */
+  #asked = 0
+  /** Whose page was handed out last. */
+  #used: Pages | undefined
+  #wake: (() => void) | undefined
+
+  constructor(partitions: readonly Pages[]) {
+    for (const pages of partitions) this.#ask(pages)
+  }
+
+  /** Undefined when every partition has come to its end. Rejects with what reading rejected with. */
+  async next(): Promise<Page | undefined> {
+    if (this.#used !== undefined) this.#ask(this.#used)
+    this.#used = undefined
+    while (this.#asked > 0) {
+      const outcome = this.#came.shift()
+      if (outcome === undefined) {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve
+        })
+        continue
       }
-      offset = batch.lastOffset + 1
+      this.#asked--
+      if ('error' in outcome) throw outcome.error
+      if (outcome.result.done === true) continue
+      this.#used = outcome.pages
+      return outcome.result.value
     }
-    if (page.length > 0) yield page
+    return undefined
+  }
+
+  #ask(pages: Pages): void {
+    this.#asked++
+    pages.next().then(
+      (result) => this.#take({ pages, result }),
+      (error) => this.#take({ error }),
+    )
+  }
+
+  #take(outcome: { pages: Pages; result: IteratorResult<Page, undefined> } | { error: unknown }): void {
+    this.#came.push(outcome)
+    this.#wake?.()
   }
 }
 
-async function spansOf(engine: Engine, topic: AnyTopic, options: ReaderOptions): Promise<Span[]> {
+function checkFrom(from: unknown): Position | { last: number } {
+  if (from === undefined) return 'earliest'
+  const last = onlyField(from, 'last')
+  if (last === undefined) return checkPosition('from', from)
+  if (typeof last === 'number' && wholeNumber(0)(last) === undefined) return { last }
+  throw invalid(`The last of from is ${wholeNumber(0)(last)}, not ${describe(last)}`)
+}
+
+function onlyField(value: unknown, name: string): unknown {
+  if (typeof value !== 'object' || value === null) return undefined
+  const [only, second] = Object.entries(value)
+  return second === undefined && only?.[0] === name ? only[1] : undefined
+}
+
+async function spansOf(engine: Engine, topic: AnyTopic, options: CheckedOptions): Promise<Span[]> {
   const { name } = topic
   const { partitionCount } = await describeTopic(engine, name)
-  const { partition, from = 'earliest', until } = options
+  const { partition, from, until } = options
   if (partition !== undefined && partition >= partitionCount) {
     throw invalid(`Topic ${name} has no partition ${partition}: it has 0 to ${partitionCount - 1}`)
   }

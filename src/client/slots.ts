@@ -1,26 +1,39 @@
 /** A bound on how many handlers of one member run at once. First come, first served. */
 export class Slots {
   #free: number
-  readonly #waiting: (() => void)[] = []
+  readonly #waiting = new Set<() => void>()
 
   constructor(count: number) {
     this.#free = count
   }
 
-  /** Undefined when a slot was free, else a promise of one. */
-  acquire(): Promise<void> | undefined {
+  /** True when a slot was free, else a promise: of true with a slot, of false when the signal aborted the wait. */
+  acquire(signal: AbortSignal): true | Promise<boolean> {
     if (this.#free > 0) {
       this.#free--
-      return undefined
+      return true
     }
     return new Promise((resolve) => {
-      this.#waiting.push(resolve)
+      const take = (): void => {
+        signal.removeEventListener('abort', giveUp)
+        resolve(true)
+      }
+      const giveUp = (): void => {
+        this.#waiting.delete(take)
+        resolve(false)
+      }
+      this.#waiting.add(take)
+      signal.addEventListener('abort', giveUp, { once: true })
     })
   }
 
   release(): void {
-    const next = this.#waiting.shift()
-    if (next === undefined) this.#free++
-    else next()
+    const [next] = this.#waiting
+    if (next === undefined) {
+      this.#free++
+      return
+    }
+    this.#waiting.delete(next)
+    next()
   }
 }

@@ -24,26 +24,35 @@ export class TopicDirectory {
   lookUp(name: string): Promise<KnownTopic> {
     const known = this.#known.get(name)
     if (known !== undefined) return Promise.resolve(known)
-    let lookup = this.#lookups.get(name)
-    if (lookup === undefined) {
-      lookup = this.#ask(name).finally(() => this.#lookups.delete(name))
-      this.#lookups.set(name, lookup)
-    }
+    const underWay = this.#lookups.get(name)
+    if (underWay !== undefined) return underWay
+    const lookup: Promise<KnownTopic> = this.#ask(name, () => this.#lookups.get(name) === lookup)
+    this.#lookups.set(name, lookup)
     return lookup
   }
 
+  /** For a topic that was changed: what is being asked about it now does not count either. */
   forget(name: string): void {
     this.#known.delete(name)
+    this.#lookups.delete(name)
   }
 
-  async #ask(name: string): Promise<KnownTopic> {
+  async #ask(name: string, counts: () => boolean): Promise<KnownTopic> {
+    try {
+      const known = await this.#describe(name)
+      if (counts()) this.#known.set(name, known)
+      return known
+    } finally {
+      if (counts()) this.#lookups.delete(name)
+    }
+  }
+
+  async #describe(name: string): Promise<KnownTopic> {
     const topic = await describeTopic(this.#engine, name)
     const [described] = await this.#engine.describeConfigs([{ type: 'topic', name }])
     if (described?.error) throw described.error
     const limit = described?.entries.find((entry) => entry.name === 'max.message.bytes')
-    const known = { partitionCount: topic.partitionCount, maxMessageBytes: Number(limit?.value) }
-    this.#known.set(name, known)
-    return known
+    return { partitionCount: topic.partitionCount, maxMessageBytes: Number(limit?.value) }
   }
 }
 

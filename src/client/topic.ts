@@ -5,6 +5,7 @@ import { topicConfigEntries } from '../engine/config.js'
 import { checkTopicName } from '../engine/topic-name.js'
 import { OttlaError } from '../errors.js'
 import type { Message } from './message.js'
+import { describe, invalid } from './options.js'
 
 /** Kafka's topic configs, in camelCase. What is not given follows the broker's default. */
 export interface TopicConfig {
@@ -22,6 +23,10 @@ export interface TopicConfig {
   segmentMs?: number
   /** Bytes of the largest message (or batch of messages) that is taken. Default 1,048,588. Kafka: max.message.bytes. */
   maxMessageBytes?: number
+  /** Bytes of the log between two entries of its index. Default 4,096. Kafka: index.interval.bytes. */
+  indexIntervalBytes?: number
+  /** Who sets the time of a message: who sends it (default) or the broker. Kafka: message.timestamp.type. */
+  messageTimestampType?: 'CreateTime' | 'LogAppendTime'
 }
 
 export type TopicOptions<Value, Key, Input> = TopicConfig & {
@@ -78,8 +83,8 @@ export class Topic<Value = unknown, Key = string, Input = Value> {
     const { value, key, partitions, ...config } = checkOptions(name, options[0])
     this.name = name
     // Without a codec of its own the types say unknown (or what the user promised) and string.
-    this.value = (value ?? msgpack()) as Codec<Value, Input>
-    this.key = (key ?? string()) as Codec<Key>
+    this.value = (value === undefined ? msgpack() : value) as Codec<Value, Input>
+    this.key = (key === undefined ? string() : key) as Codec<Key>
     checkCodec(name, 'value', this.value)
     checkCodec(name, 'key', this.key)
     const declaration: TopicDeclaration = {
@@ -105,8 +110,8 @@ export function isTopic(value: unknown): value is AnyTopic {
 
 function checkOptions<Options extends object>(name: string, options: Options | undefined): Partial<Options> {
   if (options === undefined) return {}
-  if (typeof options === 'object' && options !== null) return options
-  throw new OttlaError('OTTLA_INVALID_ARGUMENT', `The options of topic ${name} are an object, not ${String(options)}`)
+  if (typeof options === 'object' && options !== null && !Array.isArray(options)) return options
+  throw invalid(`The options of topic ${name} are an object, not ${describe(options)}`)
 }
 
 export function checkPartitions(topic: string, count: unknown): number {
@@ -128,8 +133,7 @@ function checkCodec(topic: string, option: string, codec: unknown): void {
     'decode' in codec &&
     typeof codec.decode === 'function'
   if (isCodec) return
-  throw new OttlaError(
-    'OTTLA_INVALID_ARGUMENT',
+  throw invalid(
     `The ${option} codec of topic ${topic} is not a codec: give one such as json(), called, or { name, encode, decode }`,
   )
 }

@@ -11,16 +11,23 @@ export interface RecordBatch {
   readonly recordCount: number
   /** The whole batch with its header, in bytes. */
   readonly sizeInBytes: number
+  /** What the timestamps of its records count from, in milliseconds since the epoch. */
   readonly baseTimestamp: number
+  /** The largest timestamp in it, in milliseconds since the epoch. */
   readonly maxTimestamp: number
+  /** Kafka's number of the leader that appended it; 0 in the embedded engine. */
   readonly partitionLeaderEpoch: number
   /** -1 where the producer is not idempotent. */
   readonly producerId: number
+  /** Which run of that producer id; a higher one fences the lower. -1 where the producer is not idempotent. */
   readonly producerEpoch: number
+  /** The first record's place in what that producer sent to the partition; -1 where it is not idempotent. */
   readonly baseSequence: number
+  /** True for a batch that is part of a transaction. */
   readonly isTransactional: boolean
   /** A marker of a transaction or of the cluster, which no consumer sees. */
   readonly isControl: boolean
+  /** How its records are compressed. A batch that is compressed cannot be walked yet. */
   readonly compression: CompressionType
   /** True where the broker, not the producer, set the time (Kafka's LogAppendTime). */
   readonly isLogAppendTime: boolean
@@ -36,6 +43,7 @@ export interface RecordBatch {
   records(): RecordCursor
 }
 
+/** What the attributes of a batch may name. */
 export type CompressionType = 'none' | 'gzip' | 'snappy' | 'lz4' | 'zstd'
 
 /** The name of a header and its value. A record may hold several of one name, in order. */
@@ -45,12 +53,15 @@ export type RecordHeader = readonly [name: string, value: Uint8Array | null]
 export interface RecordCursor {
   /** Steps to the next record; false after the last. Throws OTTLA_CORRUPTION on bytes that are no record. */
   next(): boolean
+  /** Of the record on which the cursor stands. */
   readonly offset: number
+  /** Milliseconds since the epoch. */
   readonly timestamp: number
   /** A view of the batch's memory, made when asked for. */
   readonly key: Uint8Array | null
   /** A view of the batch's memory, made when asked for. */
   readonly value: Uint8Array | null
+  /** Known without decoding the headers. */
   readonly headerCount: number
   /** Decoded when asked for. Throws OTTLA_CORRUPTION where the bytes are no headers. */
   headers(): RecordHeader[]

@@ -1,0 +1,44 @@
+/** What a handler is told besides the message. */
+export interface Delivery {
+  /** The group's id. */
+  readonly group: string
+  /** 1 for the first try. */
+  readonly attempt: number
+  /**
+   * Aborts when the partition is lost or the member closes; made when first asked for. A handler that then throws the
+   * signal's reason, or another AbortError, gives its message back: it is no failure.
+   */
+  readonly signal: AbortSignal
+}
+
+/** One for all messages of a partition: what it says is the same for each first try. */
+export class PartitionDelivery implements Delivery {
+  readonly group: string
+  readonly attempt = 1
+  #controller: AbortController | undefined
+  #isAborted = false
+
+  constructor(group: string) {
+    this.group = group
+  }
+
+  get signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.#isAborted) this.#controller.abort()
+    }
+    return this.#controller.signal
+  }
+
+  abort(): void {
+    this.#isAborted = true
+    this.#controller?.abort()
+  }
+
+  /** True for what a handler throws because it heeded the signal. */
+  isAbort(error: unknown): boolean {
+    const signal = this.#controller?.signal
+    if (signal?.aborted !== true) return false
+    return error === signal.reason || (error instanceof Error && error.name === 'AbortError')
+  }
+}

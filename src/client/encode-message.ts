@@ -1,0 +1,110 @@
+import { OttlaError } from '../errors.js'
+import type { RecordHeader } from '../record/record-batch.js'
+import { RecordBatchBuilder } from '../record/record-batch-builder.js'
+import type { Clock } from '../time/clock.js'
+import { encodeHeaders, type OutgoingMessage } from './message.js'
+import { describe, invalid } from './options.js'
+import type { AnyTopic } from './topic.js'
+
+/** One record, encoded, on its way to a batch. */
+export interface EncodedMessage {
+  readonly key: Uint8Array | null
+  readonly value: Uint8Array | null
+  readonly headers: readonly RecordHeader[] | undefined
+  readonly timestamp: number
+  /** Given, or chosen by the user's partitioner. */
+  partition: number | undefined
+  /** An upper bound of what it takes in a batch. */
+  readonly bytes: number
+}
+
+const MESSAGE_FIELDS: ReadonlySet<string> = new Set(['value', 'key', 'partition', 'timestamp', 'headers'])
+
+/**
+ * Throws OTTLA_INVALID_ARGUMENT for what is no message, OTTLA_ENCODE for a key or value that its codec refuses. `clock`
+ * sets the time where the message has none.
+ */
+export function encodeMessage(
+  topic: AnyTopic,
+  message: OutgoingMessage<unknown, unknown>,
+  clock: Clock,
+): EncodedMessage {
+  if (typeof message !== 'object' || message === null) {
+    throw invalid(`A message for ${topic.name} is an object such as { key, value }, not ${describe(message)}`)
+  }
+  for (const field in message) {
+    if (!MESSAGE_FIELDS.has(field)) {
+      throw invalid(`A message has no field ${field}: it takes ${[...MESSAGE_FIELDS].join(', ')}`)
+    }
+  }
+  const { value, key, partition } = message
+  if (value === undefined) {
+    throw invalid(`A message for ${topic.name} has no value: give one, or null for a tombstone`)
+  }
+  const valueBytes = value === null ? null : encodeWith(topic, 'value', value)
+  const keyBytes = key === undefined || key === null ? null : encodeWith(topic, 'key', key)
+  const headers = message.headers === undefined ? undefined : encodeHeaders(message.headers)
+  return {
+    key: keyBytes,
+    value: valueBytes,
+    headers,
+    timestamp: timestampOf(message, clock),
+    partition: partition === undefined ? undefined : checkPartition(partition),
+    bytes: RecordBatchBuilder.recordSizeUpperBound(keyBytes, valueBytes, headers),
+  }
+}
+
+/** What waits is copied: `bytes()` hands over the sender's own array, which the sender may write to again. */
+export function kept(message: EncodedMessage): EncodedMessage {
+  const headers = message.headers?.map(([name, value]): RecordHeader => [name, copyOf(value)])
+  return { ...message, key: copyOf(message.key), value: copyOf(message.value), headers }
+}
+
+/** Not slice, which in a Buffer copies nothing. */
+function copyOf(bytes: Uint8Array | null): Uint8Array | null {
+  return bytes === null ? null : new Uint8Array(bytes)
+}
+
+/** The size of a batch that holds nothing else; exact, unless key and value alone are over the limit. */
+export function sizeAlone({ timestamp, key, value, headers }: EncodedMessage, limit: number): number {
+  const bytes = (key?.length ?? 0) + (value?.length ?? 0)
+  if (bytes > limit) return bytes
+  const builder = new RecordBatchBuilder()
+  builder.append(timestamp, key, value, headers)
+  return builder.sizeInBytes
+}
+
+function timestampOf(message: OutgoingMessage<unknown, unknown>, clock: Clock): number {
+  const { timestamp } = message
+  if (timestamp === undefined) return clock.now()
+  const milliseconds = typeof timestamp === 'number' ? timestamp : timestamp?.getTime?.()
+  if (Number.isSafeInteger(milliseconds) && milliseconds >= 0) return milliseconds
+  throw invalid(`A timestamp is a Date or whole milliseconds since 1970, not ${describe(timestamp)}`)
+}
+
+function encodeWith(topic: AnyTopic, part: 'key' | 'value', value: unknown): Uint8Array {
+  const codec = topic[part]
+  let bytes: unknown
+  try {
+    bytes = codec.encode(value)
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new OttlaError(
+      'OTTLA_ENCODE',
+      `The ${part} for topic ${topic.name} cannot be encoded by ${codec.name}: ${why}`,
+      {
+        cause,
+      },
+    )
+  }
+  if (bytes instanceof Uint8Array) return bytes
+  throw new OttlaError(
+    'OTTLA_ENCODE',
+    `The codec ${codec.name} of topic ${topic.name} returned ${describe(bytes)} for a ${part}: encode returns a Uint8Array`,
+  )
+}
+
+function checkPartition(partition: unknown): number {
+  if (typeof partition === 'number' && Number.isInteger(partition) && partition >= 0) return partition
+  throw invalid(`A partition is a whole number from 0 up, not ${describe(partition)}`)
+}

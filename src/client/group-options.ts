@@ -1,0 +1,70 @@
+import type { Assignor } from './assignors/assignor.js'
+import { cooperativeStickyAssignor } from './assignors/cooperative-sticky-assignor.js'
+import { rangeAssignor } from './assignors/range-assignor.js'
+import { kafkajsRoundRobinAssignor, roundRobinAssignor } from './assignors/round-robin-assignor.js'
+import { aSignal, countOrInfinity, type OptionRule, oneOf, wholeNumber } from './options.js'
+import type { Position } from './position.js'
+import type { Abortable } from './producer.js'
+
+export interface GroupOptions<Topics> {
+  /** What to consume: topics, names, or expressions that pick up topics created later too. Those by name come as bytes. */
+  topics: Topics
+  /** Where to begin when nothing is committed. Default 'earliest' (Kafka's is 'latest', which loses what came before the join). */
+  from?: Position
+  /** What to do when messages were removed before they were read. Default 'error': the member stops. Kafka: auto.offset.reset. */
+  onOutOfRange?: 'earliest' | 'latest' | 'error'
+  /** 'auto' (default): offsets are committed after their handlers are done. 'manual': only by `commit`. */
+  commit?: 'auto' | 'manual'
+  /** Milliseconds between two automatic commits. Default 1,000. Kafka: auto.commit.interval.ms, there 5,000. */
+  autoCommitIntervalMs?: number
+  /** How the leader shares the partitions out. Default 'cooperativeSticky'. Kafka: partition.assignment.strategy. */
+  assignor?: 'cooperativeSticky' | 'range' | 'roundRobin'
+}
+
+export interface RunOptions extends Abortable {
+  /** Handlers that run at once. Default: for 'partition' no bound but one for each partition, else 16. */
+  concurrency?: number
+  /** 'partition' (default): one message of a partition at a time. 'key': one of a key. 'none': any. */
+  ordering?: 'partition' | 'key' | 'none'
+}
+
+export interface BatchOptions extends Abortable {
+  /** Handlers that run at once, one for each partition at most. Default: no bound. */
+  concurrency?: number
+  /** Messages in a batch at most. Default 1,000. */
+  maxMessages?: number
+  /** Milliseconds for which a batch that is not full waits for more. Default 0: it takes what is there. */
+  maxWaitMs?: number
+}
+
+const ASSIGNORS: Readonly<Record<'cooperativeSticky' | 'range' | 'roundRobin', Assignor>> = {
+  cooperativeSticky: cooperativeStickyAssignor,
+  range: rangeAssignor,
+  roundRobin: roundRobinAssignor,
+}
+
+export const GROUP_OPTIONS: Readonly<Record<keyof GroupOptions<unknown>, OptionRule>> = {
+  topics: (value: unknown) => (Array.isArray(value) ? undefined : 'an array of topics'),
+  from: () => undefined,
+  onOutOfRange: oneOf('earliest', 'latest', 'error'),
+  commit: oneOf('auto', 'manual'),
+  autoCommitIntervalMs: wholeNumber(1, 2 ** 31 - 1),
+  assignor: oneOf(...Object.keys(ASSIGNORS)),
+}
+export const RUN_OPTIONS: Readonly<Record<keyof RunOptions, OptionRule>> = {
+  signal: aSignal,
+  concurrency: countOrInfinity(1),
+  ordering: oneOf('partition', 'key', 'none'),
+}
+export const BATCH_OPTIONS: Readonly<Record<keyof BatchOptions, OptionRule>> = {
+  signal: aSignal,
+  concurrency: countOrInfinity(1),
+  maxMessages: wholeNumber(1),
+  maxWaitMs: wholeNumber(0, 2 ** 31 - 1),
+}
+
+/** What a member offers to its group: the preferred one first, so that it can share the group with any client. */
+export function offeredAssignors(preferred: keyof typeof ASSIGNORS = 'cooperativeSticky'): Assignor[] {
+  const first = ASSIGNORS[preferred]
+  return [first, ...Object.values(ASSIGNORS).filter((assignor) => assignor !== first), kafkajsRoundRobinAssignor]
+}

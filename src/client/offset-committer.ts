@@ -1,0 +1,151 @@
+import type { Engine } from '../engine/engine.js'
+import { OttlaError } from '../errors.js'
+import type { TopicPartition } from '../storage/storage.js'
+import type { Clock } from '../time/clock.js'
+import type { DeliveryLoop } from './delivery-loop.js'
+import type { Membership } from './membership.js'
+
+export interface OffsetCommitterOptions {
+  readonly engine: Engine
+  readonly clock: Clock
+  readonly groupId: string
+  readonly membership: Membership
+  /** Undefined where only the user commits. */
+  readonly intervalMs: number | undefined
+  /** The loops of the partitions that the member holds, by `topic-partition`. */
+  readonly loops: ReadonlyMap<string, DeliveryLoop>
+  readonly onCommitted: () => void
+  /** Told what a commit that was due failed with. */
+  readonly onFailure: (error: unknown) => void
+}
+
+interface LoopOffset {
+  readonly loop: DeliveryLoop
+  readonly offset: number
+}
+
+/** A commit that is refused for these says that the partition went to others, or away, in the meantime. */
+const MEANS_NOT_OURS: ReadonlySet<string> = new Set([
+  'OTTLA_ILLEGAL_GENERATION',
+  'OTTLA_UNKNOWN_MEMBER_ID',
+  'OTTLA_UNKNOWN_TOPIC_OR_PARTITION',
+])
+
+/**
+ * Writes what one member has done to the group's offsets: when it is due, when asked, and when partitions are given up.
+ *
+ * The coordinator refuses commits while a generation waits for its assignments, and those that name the generation
+ * before. The partitions may be this member's still, so such a commit is made again when the member has its assignment.
+ */
+export class OffsetCommitter {
+  readonly #options: OffsetCommitterOptions
+  /** The newest write of what is done. Never rejects. */
+  #writing: Promise<void> = Promise.resolve()
+  #cancelDue: (() => void) | undefined
+  #isStopped = false
+
+  constructor(options: OffsetCommitterOptions) {
+    this.#options = options
+  }
+
+  /** There is something new to commit: it is due when the interval is over. */
+  readonly schedule = (): void => {
+    if (this.#cancelDue !== undefined) return
+    const { clock, intervalMs } = this.#options
+    if (intervalMs === undefined || this.#isStopped) return
+    this.#cancelDue = clock.schedule(this.commitDue, intervalMs, { keepAlive: true })
+  }
+
+  /** Commits what is done now, instead of when it is due. */
+  readonly commitDue = (): void => {
+    this.#cancelDue?.()
+    this.#cancelDue = undefined
+    if (this.#isStopped) return
+    const { loops, onFailure } = this.#options
+    this.commitDone([...loops.values()]).catch(onFailure)
+  }
+
+  /** Nothing is due any more. */
+  stop(): void {
+    this.#isStopped = true
+    this.#cancelDue?.()
+    this.#cancelDue = undefined
+  }
+
+  /** Commits what is done in these partitions. One commit at a time, so that an older offset never follows a newer one. */
+  commitDone(loops: readonly DeliveryLoop[]): Promise<void> {
+    if (this.#options.intervalMs === undefined) return Promise.resolve()
+    const written = this.#writing.then(async () => {
+      const refusal = await this.#write(() => loops.filter((loop) => this.#isHeld(loop)).flatMap(doneIn))
+      if (refusal === undefined || MEANS_NOT_OURS.has(refusal.code)) return
+      if (refusal.code !== 'OTTLA_REBALANCE_IN_PROGRESS') throw refusal
+      this.schedule()
+    })
+    this.#writing = written.catch(() => undefined)
+    return written
+  }
+
+  /** Commits these offsets. Rejects with what they are refused for, also where a partition is no longer this member's. */
+  async commit(offsets: readonly (Readonly<TopicPartition> & { readonly offset: number })[]): Promise<void> {
+    const { groupId, loops } = this.#options
+    const wanted = offsets.map(({ topic, partition, offset }) => {
+      const loop = loops.get(`${topic}-${partition}`)
+      if (loop === undefined) throw notHeld(groupId, { topic, partition })
+      return { loop, offset }
+    })
+    const refusal = await this.#write(() => {
+      const gone = wanted.find(({ loop }) => !this.#isHeld(loop))
+      if (gone !== undefined) throw notHeld(groupId, gone.loop.at)
+      return wanted
+    })
+    if (refusal !== undefined) throw refusal
+  }
+
+  /** `offsetsNow` is asked before each try. */
+  async #write(offsetsNow: () => readonly LoopOffset[]): Promise<OttlaError | undefined> {
+    const { engine, groupId, membership, onCommitted } = this.#options
+    for (;;) {
+      const offsets = offsetsNow()
+      if (offsets.length === 0) return undefined
+      const { identity } = membership
+      const confirmations = offsets.map(({ loop, offset }) => loop.committing(offset))
+      const request = {
+        groupId,
+        ...identity,
+        instanceId: null,
+        offsets: offsets.map(({ loop, offset }) => ({ ...loop.at, offset, metadata: null })),
+      }
+      let refusal: OttlaError | undefined
+      try {
+        for (const [index, { error }] of (await engine.commitOffsets(request)).entries()) {
+          if (error === null) confirmations[index]?.()
+          else refusal ??= error
+        }
+        onCommitted()
+      } catch (error) {
+        if (!OttlaError.is(error)) throw error
+        refusal = error
+      }
+      if (refusal === undefined) return undefined
+      if (refusal.code !== 'OTTLA_REBALANCE_IN_PROGRESS' && refusal.code !== 'OTTLA_ILLEGAL_GENERATION') return refusal
+      const wasRebalancing = await membership.afterRebalance()
+      if (!wasRebalancing && membership.identity.generationId === identity.generationId) return refusal
+    }
+  }
+
+  #isHeld(loop: DeliveryLoop): boolean {
+    return this.#options.loops.get(`${loop.at.topic}-${loop.at.partition}`) === loop
+  }
+}
+
+function doneIn(loop: DeliveryLoop): LoopOffset[] {
+  const offset = loop.committableOffset
+  return offset === undefined ? [] : [{ loop, offset }]
+}
+
+function notHeld(groupId: string, { topic, partition }: Readonly<TopicPartition>): OttlaError {
+  return new OttlaError(
+    'OTTLA_ILLEGAL_GENERATION',
+    `${topic}-${partition} is not assigned to this member of group ${groupId} any more: whoever has it now commits it`,
+  )
+}

@@ -1,0 +1,134 @@
+import { writeFileSync } from 'node:fs'
+import { Broker, FileStorage, json, MemoryStorage, Topic } from 'ottla'
+import { describe, expect, it } from 'vitest'
+import { brokers, codeOf, contentsOf, refusal } from './client/brokers.js'
+import { HeldStorage } from './client/held-storage.js'
+import { temporaryDirectories } from './storage/file/file-rig.js'
+
+const openBroker = brokers()
+const temporaryDirectory = temporaryDirectories()
+const orders = new Topic('orders', { partitions: 2, value: json<number>() })
+
+describe('a broker', () => {
+  it('opens on memory of its own unless told otherwise', async () => {
+    const [one, other] = [await openBroker(), await openBroker()]
+    await one.topic(orders)
+    expect([await one.topics(), await other.topics()]).toEqual([['orders'], []])
+  })
+
+  it.each(['memory', 'files'])('finds everything again in %s: topics, configs, messages and offsets', async (kind) => {
+    const directory = temporaryDirectory()
+    const memory = new MemoryStorage()
+    const storage = () => (kind === 'memory' ? memory : new FileStorage(directory))
+    const first = await openBroker({ storage: storage() })
+    await first.topic(new Topic('orders', { partitions: 2, retentionMs: 5_000_000, value: json() }))
+    await first.producer().send(orders, [
+      { value: 1, partition: 0 },
+      { value: 2, partition: 1 },
+      { value: 3, partition: 1 },
+    ])
+    await first.resetOffsets('billing', { offset: 1 }, { topics: [orders] })
+    await first.close()
+    const second = await openBroker({ storage: storage() })
+    expect(second.recovery).toEqual([])
+    expect(await second.topics()).toEqual(['orders'])
+    await second.topic(new Topic('orders', { partitions: 2, retentionMs: 5_000_000, value: json() }))
+    expect((await contentsOf(second, orders)).map(({ value }) => value)).toEqual([1, 2, 3])
+    expect((await second.describeGroup('billing')).lag.map((at) => at.lag)).toEqual([0, 1])
+    expect(await second.producer().send(orders, { value: 4, partition: 1 })).toMatchObject({ offset: 2 })
+  })
+
+  it('has its storage alone until it is closed', async () => {
+    const directory = temporaryDirectory()
+    const memory = new MemoryStorage()
+    for (const storage of [() => memory, () => new FileStorage(directory)]) {
+      const broker = await openBroker({ storage: storage() })
+      await broker.topic(orders)
+      expect(await codeOf(() => Broker.open({ storage: storage() }))).toBe('OTTLA_LOCKED')
+      await broker.producer().send(orders, { value: 1 })
+      await broker.close()
+      await openBroker({ storage: storage() })
+    }
+  })
+
+  it('closes once, however often it is told to', async () => {
+    const broker = await openBroker({ storage: new FileStorage(temporaryDirectory()) })
+    await Promise.all([broker.close(), broker.close()])
+    await broker.close()
+    await broker[Symbol.asyncDispose]()
+  })
+
+  it('closes with its scope', async () => {
+    const storage = new MemoryStorage()
+    {
+      await using broker = await Broker.open({ storage })
+      await broker.topic(orders)
+    }
+    await openBroker({ storage })
+  })
+
+  it('lets members finish and producers flush before it closes', async () => {
+    const storage = new MemoryStorage()
+    const broker = await openBroker({ storage })
+    await broker.topic(orders)
+    const late = await broker.topic(new Topic('late', { value: json<number>() }))
+    const producer = broker.producer()
+    let begin = (): void => {}
+    const begun = new Promise<void>((resolve) => {
+      begin = resolve
+    })
+    let finish = (): void => {}
+    const finished = new Promise<void>((resolve) => {
+      finish = resolve
+    })
+    await broker.consumerGroup('billing', { topics: [orders] }).run(async ({ value }) => {
+      begin()
+      await finished
+      await producer.send(late, { value })
+    })
+    await producer.send(orders, { value: 1 })
+    await begun
+    const closed = broker.close()
+    finish()
+    await closed
+    const reopened = await openBroker({ storage })
+    expect((await contentsOf(reopened, late)).map(({ value }) => value)).toEqual([1])
+    expect((await reopened.describeGroup('billing')).lag.map((at) => at.lag)).toEqual([0, 0])
+  })
+
+  it('tells of what could not be closed, and of the same each time', async () => {
+    class Leaky extends HeldStorage {
+      override async close(): Promise<void> {
+        await super.close()
+        throw new Error('the disk is gone')
+      }
+    }
+    const broker = await Broker.open({ storage: new Leaky() })
+    await expect(broker.close()).rejects.toThrow('the disk is gone')
+    await expect(broker.close()).rejects.toThrow('the disk is gone')
+  })
+
+  it('that cannot open lets go of its storage', async () => {
+    const storage = new MemoryStorage()
+    expect(await codeOf(() => Broker.open({ storage, config: { numPartitions: 0 } }))).toBe('OTTLA_INVALID_CONFIG')
+    await openBroker({ storage })
+  })
+
+  it('says which option it does not know, and which there are', async () => {
+    const error = await refusal(() => Reflect.apply(Broker.open, Broker, [{ store: new MemoryStorage() }]))
+    expect(error.message).toContain('store')
+    expect(error.message).toContain('storage')
+  })
+
+  it('reports what opening had to repair', async () => {
+    const directory = temporaryDirectory()
+    const broker = await openBroker({ storage: new FileStorage(directory) })
+    await broker.topic(orders)
+    await broker.producer().send(orders, { value: 1, partition: 0 })
+    await broker.close()
+    writeFileSync(`${directory}/orders-0/00000000000000000000.log`, 'half a batch', { flag: 'a' })
+    const reopened = await openBroker({ storage: new FileStorage(directory) })
+    expect(reopened.recovery).toMatchObject([{ topic: 'orders', partition: 0, removedBytes: 12, logEndOffset: 1 }])
+    expect(await contentsOf(reopened, orders)).toHaveLength(1)
+  })
+})
