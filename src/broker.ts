@@ -1,7 +1,7 @@
 import { EngineClient, nameOfTopic } from './client/client.js'
 import { IdleWatch } from './client/idle.js'
 import { brokerLabel, isInside } from './client/inside-handler.js'
-import { aSignal, checkOptions } from './client/options.js'
+import { aSignal, checkOptions, invalid } from './client/options.js'
 import type { Abortable } from './client/producer.js'
 import type { AnyTopic } from './client/topic.js'
 import { brokerSettings } from './engine/config.js'
@@ -12,6 +12,7 @@ import { MemoryStorage } from './storage/memory-storage.js'
 import type { RecoveryReport, Storage } from './storage/storage.js'
 import { type Clock, systemClock } from './time/clock.js'
 
+/** What `Broker.open` takes. */
 export interface BrokerOptions {
   /** Where the log is kept. Default: a new `MemoryStorage`. One storage serves one broker at a time. */
   storage?: Storage
@@ -21,6 +22,7 @@ export interface BrokerOptions {
   clock?: Clock
 }
 
+/** What `Broker.idle` takes. */
 export interface IdleOptions extends Abortable {
   /** Groups that must have a member first: what is waited for may not have begun. */
   groups?: readonly string[]
@@ -55,6 +57,8 @@ export class Broker extends EngineClient {
   private constructor(engine: EmbeddedEngine, clock: Clock, idle: IdleWatch) {
     const id = randomId()
     super(engine, clock, id, idle)
+    // TypeScript sees to it; JavaScript does not.
+    if (engine === undefined) throw invalid('A broker is opened, not constructed: await Broker.open()')
     this.#engine = engine
     this.#idle = idle
     this.#label = brokerLabel(id)

@@ -4,8 +4,15 @@ import { OttlaError } from '../errors.js'
 import { decodeAssignment } from '../protocol/consumer-protocol.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
-import { type AnyGroup, type ConsumerGroup, createConsumerGroup, type GroupOptions } from './consumer-group.js'
+import {
+  type AnyGroup,
+  type ConsumerGroup,
+  closeMember,
+  createConsumerGroup,
+  type GroupOptions,
+} from './consumer-group.js'
 import { groupLag, type PartitionLag } from './group-lag.js'
+import { brokerLabel, isInside } from './inside-handler.js'
 import type { Message, MessageOf } from './message.js'
 import { aBoolean, checkOptions, describe, invalid } from './options.js'
 import { checkPosition, type Position, resolvePosition } from './position.js'
@@ -24,13 +31,17 @@ import { describeTopic, TopicDirectory } from './topic-directory.js'
 
 /** A group as the coordinator knows it. */
 export interface GroupDescription {
+  /** The group's id. */
   id: string
+  /** Kafka's words: 'Stable' while its members consume, 'Empty' without members. */
   state: 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
+  /** Each with the partitions that it holds; `instanceId` null where it has none. */
   members: { memberId: string; instanceId: string | null; assignment: TopicPartition[] }[]
   /** For each partition of the topics in which the group has committed, or of which a member holds one. */
   lag: PartitionLag[]
 }
 
+/** What `resetOffsets` takes. */
 export interface ResetOptions {
   /** Default: every topic in which the group has committed. */
   topics?: readonly (AnyTopic | string)[]
@@ -60,6 +71,7 @@ export interface Client extends AsyncDisposable {
   deleteTopic(topic: AnyTopic | string): Promise<void>
   /** Removes what lies before an offset: it can no longer be read. Rejects with OTTLA_OFFSET_OUT_OF_RANGE beyond the end. */
   deleteRecords(at: readonly (TopicPartition & { beforeOffset: number })[]): Promise<void>
+  /** Makes a producer; any number may be open. Throws OTTLA_INVALID_ARGUMENT or OTTLA_CLOSED. */
   producer(options?: ProducerOptions): Producer
   /** Makes one member of the group; nothing happens until `run`, `runBatches` or `for await`. */
   consumerGroup<const Topics extends readonly (AnyTopic | string | RegExp)[]>(
@@ -311,9 +323,11 @@ export class EngineClient implements Client {
     throwFirst(await this.#engine.deleteGroups([id]))
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#closing ??= this.#close()
-    return this.#closing
+    // Inside a handler it would wait for that handler, which waits for it: there it goes on by itself.
+    if (isInside(brokerLabel(this.#id))) return
+    await this.#closing
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -322,7 +336,7 @@ export class EngineClient implements Client {
 
   async #close(): Promise<void> {
     this.#isClosed = true
-    await Promise.all([...this.#members].map((member) => member.close()))
+    await Promise.all([...this.#members].map(closeMember))
     await Promise.all([...this.#producers].map((producer) => producer.close()))
     await this.#engine.close()
   }

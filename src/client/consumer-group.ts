@@ -60,12 +60,15 @@ export type AnyGroup = ConsumerGroup<any>
 
 const REBALANCE_TIMEOUT_MS = 300_000
 const LOOKAHEAD = 256
+const HOLD_MS = 2 ** 31 - 1
 
 export let createConsumerGroup: (context: GroupContext, id: string, options: GroupOptions<unknown>) => AnyGroup
 export let memberProgress: (
   member: AnyGroup,
   highWatermark: (at: TopicPartition) => number | undefined,
 ) => MemberProgress
+/** Ends the member. Unlike `close`, it can be waited for from anywhere but a handler of this member. */
+export let closeMember: (member: AnyGroup) => Promise<void>
 /** Commits what is done now, instead of when it is due. */
 export let commitDue: (member: AnyGroup) => void
 /** What stopped the member, if `hearsFailures` alone promised to hear of it. Once: it counts as heard then. */
@@ -84,12 +87,14 @@ export let takeUnheardFailure: (member: AnyGroup) => OttlaError | undefined
  */
 // biome-ignore lint/suspicious/noExplicitAny: messages of any types
 export class ConsumerGroup<M extends Message<any, any> = Message> implements AsyncIterable<M>, AsyncDisposable {
+  /** The group's id; all members of the group have the same. */
   readonly id: string
   readonly #context: GroupContext
   readonly #subscription: Subscription
   readonly #from: Position
   readonly #onOutOfRange: 'earliest' | 'latest' | 'error'
   readonly #commitsItself: boolean
+  readonly #keepAlive: boolean
   readonly #events = new GroupEmitter()
   readonly #membership: Membership
   readonly #committer: OffsetCommitter
@@ -107,10 +112,12 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   #failure: OttlaError | undefined
   #isFailureUnheard = false
   #stopListening: (() => void) | undefined
+  #releaseProcess: (() => void) | undefined
 
   static {
     createConsumerGroup = (context, id, options) => new ConsumerGroup(context, id, options)
     memberProgress = (member, highWatermark) => member.#progress(highWatermark)
+    closeMember = (member) => member.#leaveLoop()
     commitDue = (member) => member.#committer.commitDue()
     takeUnheardFailure = (member) => {
       const failure = member.#isFailureUnheard ? member.#failure : undefined
@@ -132,6 +139,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     this.#from = options.from === undefined ? 'earliest' : checkPosition('from', options.from)
     this.#onOutOfRange = options.onOutOfRange ?? 'error'
     this.#commitsItself = options.commit !== 'manual'
+    this.#keepAlive = options.keepAlive === true
     this.#label = handlerLabel(context.brokerId, context.memberNumber)
     this.#membership = new Membership({
       engine,
@@ -252,6 +260,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     this.#context.onProgress()
   }
 
+  /** Hands out messages of these partitions again (default: all assigned). */
   resume(partitions?: readonly TopicPartition[]): void {
     for (const loop of this.#chosen(partitions)) {
       this.#paused.delete(nameOf(loop.at))
@@ -288,11 +297,13 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     )
   }
 
+  /** Calls the listener at each such event. What it throws is an uncaught exception. */
   on<Event extends keyof GroupEvents>(event: Event, listener: (...args: GroupEvents[Event]) => void): this {
     this.#events.on(event, listener)
     return this
   }
 
+  /** Takes a listener away that was given to `on`. */
   off<Event extends keyof GroupEvents>(event: Event, listener: (...args: GroupEvents[Event]) => void): this {
     this.#events.off(event, listener)
     return this
@@ -303,9 +314,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
    * than once, and before `run`. From inside a handler it returns at once, since it would wait for itself.
    */
   async close(): Promise<void> {
-    const closing = this.#close()
-    // The body of the loop may be what waits for this.
-    this.#iterator?.giveBack()
+    const closing = this.#leaveLoop()
     if (isInside(this.#label)) return
     await closing
   }
@@ -342,8 +351,16 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       signal.addEventListener('abort', onAbort)
       this.#stopListening = () => signal.removeEventListener('abort', onAbort)
     }
+    if (this.#keepAlive) this.#holdProcess()
     this.#context.onRun(this)
     this.#running = this.#membership.run().catch((error) => this.#fail(asOttlaError(error)))
+  }
+
+  #leaveLoop(): Promise<void> {
+    const closing = this.#close()
+    // The body of a `for await` may be what waits for this.
+    this.#iterator?.giveBack()
+    return closing
   }
 
   /** Never rejects. */
@@ -356,6 +373,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     const hasRun = this.#status === 'running'
     this.#status = 'closing'
     this.#stopListening?.()
+    this.#releaseProcess?.()
     // A failure on the way out counts, unless another one came before.
     if (hasRun) await this.#leave().catch((error) => this.#fail(asOttlaError(error)))
     this.#status = 'closed'
@@ -380,6 +398,11 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       // Whatever went wrong: a member that is gone must not keep the others waiting.
       await this.#membership.leave()
     }
+  }
+
+  /** A timer that does nothing is what a process waits for. */
+  #holdProcess(): void {
+    this.#releaseProcess = this.#context.clock.schedule(() => this.#holdProcess(), HOLD_MS, { keepAlive: true })
   }
 
   /** A failure ends the member; the first one is the cause. */

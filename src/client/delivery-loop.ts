@@ -16,6 +16,7 @@ export type { Delivery } from './delivery.js'
 
 /** Messages of one partition, in order. */
 export interface Batch<M> extends Readonly<TopicPartition> {
+  /** One at least, in the order of their offsets. */
   readonly messages: readonly M[]
   /** Everything up to and including this message is done, whatever becomes of the rest. */
   resolve(through: M): void

@@ -4,6 +4,7 @@ import { RecordBatchBuilder } from '../record/record-batch-builder.js'
 import type { Clock } from '../time/clock.js'
 import { encodeHeaders, type OutgoingMessage } from './message.js'
 import { describe, invalid } from './options.js'
+import { reasonOf } from './reason-of.js'
 import type { AnyTopic } from './topic.js'
 
 /** One record, encoded, on its way to a batch. */
@@ -88,14 +89,8 @@ function encodeWith(topic: AnyTopic, part: 'key' | 'value', value: unknown): Uin
   try {
     bytes = codec.encode(value)
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw new OttlaError(
-      'OTTLA_ENCODE',
-      `The ${part} for topic ${topic.name} cannot be encoded by ${codec.name}: ${why}`,
-      {
-        cause,
-      },
-    )
+    const message = `The ${part} for topic ${topic.name} cannot be encoded by ${codec.name}: ${reasonOf(cause)}`
+    throw new OttlaError('OTTLA_ENCODE', message, { cause })
   }
   if (bytes instanceof Uint8Array) return bytes
   throw new OttlaError(

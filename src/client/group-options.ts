@@ -2,10 +2,11 @@ import type { Assignor } from './assignors/assignor.js'
 import { cooperativeStickyAssignor } from './assignors/cooperative-sticky-assignor.js'
 import { rangeAssignor } from './assignors/range-assignor.js'
 import { kafkajsRoundRobinAssignor, roundRobinAssignor } from './assignors/round-robin-assignor.js'
-import { aSignal, countOrInfinity, type OptionRule, oneOf, wholeNumber } from './options.js'
+import { aBoolean, aSignal, countOrInfinity, type OptionRule, oneOf, wholeNumber } from './options.js'
 import type { Position } from './position.js'
 import type { Abortable } from './producer.js'
 
+/** How one member of a group consumes. */
 export interface GroupOptions<Topics> {
   /** What to consume: topics, names, or expressions that pick up topics created later too. Those by name come as bytes. */
   topics: Topics
@@ -19,8 +20,11 @@ export interface GroupOptions<Topics> {
   autoCommitIntervalMs?: number
   /** How the leader shares the partitions out. Default 'cooperativeSticky'. Kafka: partition.assignment.strategy. */
   assignor?: 'cooperativeSticky' | 'range' | 'roundRobin'
+  /** True to keep the process running while the member runs. Default false: a member with nothing to do lets it end. */
+  keepAlive?: boolean
 }
 
+/** How `run` calls its handler. */
 export interface RunOptions extends Abortable {
   /** Handlers that run at once. Default: for 'partition' no bound but one for each partition, else 16. */
   concurrency?: number
@@ -28,6 +32,7 @@ export interface RunOptions extends Abortable {
   ordering?: 'partition' | 'key' | 'none'
 }
 
+/** How `runBatches` calls its handler. */
 export interface BatchOptions extends Abortable {
   /** Handlers that run at once, one for each partition at most. Default: no bound. */
   concurrency?: number
@@ -48,6 +53,7 @@ export const GROUP_OPTIONS: Readonly<Record<keyof GroupOptions<unknown>, OptionR
   from: () => undefined,
   onOutOfRange: oneOf('earliest', 'latest', 'error'),
   commit: oneOf('auto', 'manual'),
+  keepAlive: aBoolean,
   autoCommitIntervalMs: wholeNumber(1, 2 ** 31 - 1),
   assignor: oneOf(...Object.keys(ASSIGNORS)),
 }

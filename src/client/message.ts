@@ -15,6 +15,7 @@ export interface MessageHeaders extends Iterable<[name: string, value: Uint8Arra
   getBytes(name: string): Uint8Array | null | undefined
   /** Every header of that name as text, in order. */
   getAll(name: string): (string | null)[]
+  /** True where there is a header of that name, whatever its value. */
   has(name: string): boolean
 }
 
@@ -23,11 +24,15 @@ export interface MessageHeaders extends Iterable<[name: string, value: Uint8Arra
  * toEqual work. `value` is null (a tombstone) only where the topic's value type includes null.
  */
 export interface Message<Value = unknown, Key = string> extends Readonly<TopicPartition> {
+  /** Its number in the partition. */
   readonly offset: number
   /** Milliseconds since the epoch. */
   readonly timestamp: number
+  /** Decoded by the topic's key codec; null where it was sent without one. */
   readonly key: Key | null
+  /** Decoded by the topic's value codec; null for a tombstone. */
   readonly value: Value
+  /** Without any, it is empty. */
   readonly headers: MessageHeaders
 }
 
@@ -45,12 +50,15 @@ export interface OutgoingMessage<Input, Key = string> {
   partition?: number
   /** Milliseconds since the epoch, or a Date. Default: now. */
   timestamp?: number | Date
+  /** By name, or as pairs where a name repeats. Text becomes UTF-8. */
   headers?: Record<string, string | Uint8Array | null> | Iterable<readonly [string, string | Uint8Array | null]>
 }
 
 /** Where a message went. */
 export interface SendResult extends Readonly<TopicPartition> {
+  /** Its number in the partition. */
   readonly offset: number
+  /** Milliseconds since the epoch. */
   readonly timestamp: number
 }
 

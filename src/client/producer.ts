@@ -11,11 +11,13 @@ import { type QueuedSend, SendQueue } from './send-queue.js'
 import { type AnyTopic, isTopic, type Topic } from './topic.js'
 import type { KnownTopic, TopicDirectory } from './topic-directory.js'
 
+/** What can be called off. */
 export interface Abortable {
   /** Ends a wait; the promise then rejects with the signal's reason. */
   signal?: AbortSignal | undefined
 }
 
+/** What `broker.producer` takes. */
 export interface ProducerOptions {
   /**
    * Milliseconds for which a batch that is not full waits for more. Default 0: a batch holds what one turn of the

@@ -12,6 +12,7 @@ import type { Abortable } from './producer.js'
 import { type AnyTopic, isTopic } from './topic.js'
 import { describeTopic } from './topic-directory.js'
 
+/** What `reader` takes. The signal ends it: the iterator throws its reason. */
 export interface ReaderOptions extends Abortable {
   /** Default: all, each in order, one beside the other. */
   partition?: number

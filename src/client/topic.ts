@@ -29,6 +29,7 @@ export interface TopicConfig {
   messageTimestampType?: 'CreateTime' | 'LogAppendTime'
 }
 
+/** What `new Topic` takes: configs and codecs. A key that is no string needs its codec. */
 export type TopicOptions<Value, Key, Input> = TopicConfig & {
   /** Default `msgpack()`. */
   value?: Codec<Value, Input>
@@ -39,6 +40,7 @@ export type TopicOptions<Value, Key, Input> = TopicConfig & {
       }
     : { key: Codec<Key> })
 
+/** The options of a topic, which may be left out where the key is a string. */
 export type TopicArguments<Value, Key, Input> = [Key] extends [string]
   ? [options?: TopicOptions<Value, Key, Input>]
   : [options: TopicOptions<Value, Key, Input>]
@@ -72,8 +74,11 @@ export const TOPIC_DECLARATION: unique symbol = Symbol.for('ottla.topic') as nev
  * const orders = new Topic('orders', { partitions: 4, value: json<Order>() })
  */
 export class Topic<Value = unknown, Key = string, Input = Value> {
+  /** The topic's name. */
   readonly name: string
+  /** How its values become bytes. */
   readonly value: Codec<Value, Input>
+  /** How its keys become bytes. */
   readonly key: Codec<Key>
   /** @internal */
   declare readonly [TOPIC_DECLARATION]: TopicDeclaration
@@ -89,7 +94,7 @@ export class Topic<Value = unknown, Key = string, Input = Value> {
     checkCodec(name, 'key', this.key)
     const declaration: TopicDeclaration = {
       partitionCount: partitions === undefined ? -1 : checkPartitions(name, partitions),
-      configs: topicConfigEntries(config),
+      configs: topicConfigEntries(config, ['partitions', 'value', 'key']),
       checksKey: key !== undefined,
       checksValue: value !== undefined,
     }

@@ -18,8 +18,8 @@ const BYTES: Codec<Uint8Array> = {
 }
 
 /**
- * Bytes as they are, for values that something else has encoded. What is delivered is a view of the record, without a
- * copy, and a plain Uint8Array also where a Buffer was sent. Anything but a Uint8Array is refused with OTTLA_ENCODE.
+ * Bytes as they are, for values that something else has encoded. What is delivered is a view of the log, without a
+ * copy, which is not to be written to, and a plain Uint8Array also where a Buffer was sent. Anything but a Uint8Array is refused with OTTLA_ENCODE.
  *
  * @example
  * const raw = new Topic('orders.dlq', { value: bytes(), key: bytes() })

@@ -45,6 +45,7 @@ const MSGPACK: Codec<unknown> = {
     try {
       // A view of its own: msgpackr hangs a property on what it reads, and makes Buffers only from a Buffer.
       const value: unknown = packr.unpack(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+      if (value === C1) throw new TypeError('The byte 0xc1 is no MessagePack')
       return bytes[0] === ESCAPED[0] && bytes[1] === ESCAPED[1] && Array.isArray(value)
         ? withoutEscapes(value[1])
         : value

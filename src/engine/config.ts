@@ -329,12 +329,15 @@ export function topicSettings(overrides: Readonly<Record<string, string>>, broke
   }
 }
 
-/** A user's options as Kafka's names and strings. Throws OTTLA_INVALID_CONFIG. */
-export function topicConfigEntries(options: TopicConfigOptions): Record<string, string> {
+/** A user's options as Kafka's names and strings. Throws OTTLA_INVALID_CONFIG, which names `otherOptions` of the caller too. */
+export function topicConfigEntries(
+  options: TopicConfigOptions,
+  otherOptions: readonly string[] = [],
+): Record<string, string> {
   const entries: Record<string, string> = {}
   for (const [name, value] of Object.entries(options)) {
     const setting = TOPIC_SETTINGS.find((known) => known === name)
-    if (setting === undefined) throw unknownConfig('topic', name, TOPIC_SETTINGS)
+    if (setting === undefined) throw unknownConfig('topic', name, [...otherOptions, ...TOPIC_SETTINGS])
     if (value === undefined) continue
     const config = TOPIC_CONFIGS[setting]
     entries[config.topicName] = String(parseValue<number | string>('topic', name, config, value))
@@ -441,7 +444,7 @@ function parseTimestampType(value: unknown): MessageTimestampType | undefined {
 }
 
 function unknownConfig(scope: 'topic' | 'broker', name: string, allowed: readonly string[]): OttlaError {
-  const nearest = nearestName(name, allowed)
+  const nearest = nearestName(name, allowed) ?? allowed.find((other) => editDistance(name, other) < 3)
   const hint = nearest === undefined ? '' : ` Did you mean '${nearest}'?`
   return invalid(`There is no ${scope} config '${name}'.${hint} There are: ${allowed.join(', ')}.`)
 }

@@ -30,11 +30,13 @@ import type { ConfigEntry } from './config.js'
 export interface Engine {
   /** Topics by name, each once, or all for null. An unknown name is answered with an error of its own, and is not created. */
   metadata(request: MetadataRequest, options?: Waiting): Promise<ClusterMetadata>
+  /** Creates topics with consecutive partitions from 0. OTTLA_TOPIC_EXISTS, OTTLA_INVALID_TOPIC, OTTLA_INVALID_PARTITIONS or OTTLA_INVALID_CONFIG stand in the outcome. */
   createTopics(request: CreateTopicsRequest): Promise<TopicOutcome[]>
   /** Raises partition counts; they never fall. */
   createPartitions(topics: readonly { name: string; totalCount: number }[]): Promise<TopicOutcome[]>
   /** Deletes topics with all that is in them. One that is created under the same name later is another topic. */
   deleteTopics(names: readonly string[]): Promise<TopicOutcome[]>
+  /** Every config of each resource, with where its value comes from. */
   describeConfigs(resources: readonly ConfigResource[]): Promise<ConfigDescription[]>
   /** Sets each named config, or takes it back to its default where the value is null. Kafka: IncrementalAlterConfigs. */
   alterConfigs(changes: readonly ConfigChange[]): Promise<ConfigOutcome[]>
@@ -52,16 +54,25 @@ export interface Engine {
    * partition is answered at once. An abort ends the wait with what there is.
    */
   fetch(request: FetchRequest, options?: Waiting): Promise<FetchResult[]>
+  /** The offset at a place in each partition: its start, its end, or the first record at or after a time. */
   listOffsets(at: readonly (TopicPartition & { at: OffsetSpec })[]): Promise<ListOffsetsOutcome[]>
+  /** Makes the caller a member, or has it take part in the next generation; answers when that begins. Kafka: JoinGroup. */
   joinGroup(request: JoinGroupRequest, options?: Waiting): Promise<JoinGroupResult>
+  /** Hands in the leader's assignments, and answers each member with its own. Kafka: SyncGroup. */
   syncGroup(request: SyncGroupRequest, options?: Waiting): Promise<SyncGroupResult>
   /** Answers at once, or with `wait` stays pending for as long as the member has nothing to do. */
   heartbeat(request: HeartbeatRequest, options?: HeartbeatOptions): Promise<void>
+  /** Takes members out at once, so that the others need not wait for their session to expire. */
   leaveGroup(request: LeaveGroupRequest): Promise<LeaveGroupResult>
+  /** Commits the offsets of the next messages to handle; resolves at the log's durability. A stale member is refused. */
   commitOffsets(request: CommitOffsetsRequest): Promise<OffsetCommitResult[]>
+  /** What a group has committed; -1 where it has nothing. */
   fetchOffsets(request: FetchOffsetsRequest): Promise<FetchedOffset[]>
+  /** All groups that have members or committed offsets. */
   listGroups(): Promise<GroupListing[]>
+  /** State and members of each group. */
   describeGroups(groupIds: readonly string[]): Promise<GroupDescription[]>
+  /** Forgets groups without members, with what they have committed. */
   deleteGroups(groupIds: readonly string[]): Promise<{ groupId: string; error: OttlaError | null }[]>
   /** Ends every wait with OTTLA_CLOSED and lets go of what is below. May be called more than once. */
   close(): Promise<void>

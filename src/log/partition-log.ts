@@ -248,7 +248,8 @@ export class PartitionLog {
         if (this.#acknowledgeAfter === 'sync') await this.#sync()
         this.#acknowledge(write)
       } catch (error) {
-        for (const entry of write.entries) settle(entry, undefined, error)
+        const failure = OttlaError.is(error) ? error : this.#storageFailed(error)
+        for (const entry of write.entries) settle(entry, undefined, failure)
       }
     }
     this.#busy = false
@@ -402,6 +403,12 @@ export class PartitionLog {
       )
     }
     return new OttlaError('OTTLA_CLOSED', `${name} is closed`)
+  }
+
+  #storageFailed(cause: unknown): OttlaError {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    const name = `${this.at.topic}-${this.at.partition}`
+    return new OttlaError('OTTLA_STORAGE_FAILED', `Writing to ${name} failed: ${why}`, { cause })
   }
 
   #tooLarge(batch: RecordBatch): OttlaError {

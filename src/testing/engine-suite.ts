@@ -10,6 +10,7 @@ import { type EngineTest, EngineUnderTest } from './engine-under-test.js'
 import { registerTests } from './register-tests.js'
 import type { SuiteTest } from './storage-suite.js'
 
+/** What `engineSuite` takes. */
 export interface EngineSuiteOptions {
   /** Registers a test: `test` of vitest, of node:test, or a function of yours. With a `skip`, skips are told to it. */
   test: SuiteTest

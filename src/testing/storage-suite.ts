@@ -5,6 +5,7 @@ import { check, checkBytes, checkEqual, checkRefused } from './expect.js'
 import { runRandomOperations } from './storage-random-operations.js'
 import { checkBatches, type LogUnderTest, makeBatch, StorageUnderTest } from './storage-under-test.js'
 
+/** What `storageSuite` takes. */
 export interface StorageSuiteOptions {
   /** Registers a test: `test` of vitest, of node:test, or a function of yours. With a `skip`, skips are told to it. */
   test: SuiteTest
@@ -21,8 +22,10 @@ export interface StorageSuiteOptions {
   seed?: number
 }
 
+/** A function that registers a test: that of vitest, of node:test or of your own. */
 export interface SuiteTest {
   (name: string, body: () => Promise<void>): unknown
+  /** Registers a test that is left out; without it, nobody is told. */
   skip?: (name: string, body: () => Promise<void>) => unknown
 }
 

@@ -25,8 +25,8 @@ export function text(content: Uint8Array): string {
 
 /** A coordinator on a manual clock, and the members of one group that talk to it. */
 export class Rig {
-  readonly clock = new ManualClock({ now: 1_000_000 })
-  readonly log = new KeptOffsetsLog()
+  readonly clock: ManualClock = new ManualClock({ now: 1_000_000 })
+  readonly log: KeptOffsetsLog = new KeptOffsetsLog()
   readonly coordinator: GroupCoordinator
 
   constructor(options: Partial<GroupCoordinatorOptions> = {}) {

@@ -26,6 +26,7 @@ import { checkTopicId, recoverPartition } from './recovery.js'
 import { type Disk, FileSegment } from './segment.js'
 import { TailCache } from './tail-cache.js'
 
+/** What `new FileStorage` takes. */
 export interface FileStorageOptions {
   /**
    * What a send waits for, and so what a power cut may take. Nothing here is lost when only the process dies.
@@ -68,6 +69,7 @@ const CACHE_BYTES = 16 * 1024 * 1024
  * const broker = await Broker.open({ storage: new FileStorage('./data') })
  */
 export class FileStorage implements Storage {
+  /** The absolute path. */
   readonly directory: string
   readonly acknowledgeAfter: 'append' | 'sync'
   readonly segmentBytes: number | undefined

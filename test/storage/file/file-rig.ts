@@ -53,7 +53,7 @@ export function batchAt(
   baseOffset: number,
   records = 1,
   valueBytes = 100,
-  timestamp = 1_000 + baseOffset,
+  timestamp: number = 1_000 + baseOffset,
 ): EncodedBatch {
   const builder = new RecordBatchBuilder()
   for (let record = 0; record < records; record++) {
