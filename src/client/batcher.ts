@@ -1,21 +1,17 @@
 import type { Engine, ProduceResult } from '../engine/engine.js'
-import type { RecordHeader } from '../record/record-batch.js'
-import { RecordBatchBuilder } from '../record/record-batch-builder.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
-import type { SendResult } from './message.js'
-
-/** Who waits for a record: one `send`, told by `slot` which of its messages it was. */
-export interface Sender {
-  acknowledged(slot: number, result: SendResult): void
-  failed(error: unknown): void
-}
+import type { EncodedMessage } from './encode-message.js'
+import type { BatchPool, OpenBatch } from './open-batch.js'
+import type { Sender } from './sender.js'
 
 export interface BatcherOptions {
   readonly at: TopicPartition
   readonly engine: Engine
   readonly clock: Clock
   readonly lingerMs: number
+  /** Where a new batch comes from, and where an old one goes. */
+  readonly batches: BatchPool
   /** Bytes at which a batch is full, at first. */
   readonly batchBytes: number
   /** Told of each batch that closed: a record without a key then goes elsewhere. */
@@ -24,23 +20,8 @@ export interface BatcherOptions {
   readonly onSettled: (records: number, bytes: number, error?: unknown) => void
 }
 
-/** A batch that still takes records, and who waits for them. */
-class OpenBatch {
-  readonly builder = new RecordBatchBuilder()
-  readonly senders: Sender[] = []
-  readonly slots: number[] = []
-  readonly timestamps: number[] = []
-  /** What the records count against the producer's `maxInFlightBytes`. */
-  bytes = 0
-  /** Who waits for all of it: a flush. */
-  readonly watchers: (() => void)[] = []
-}
-
 /** Kept, since test runners put one in its place that stands still. */
 const { nextTick } = process
-
-/** How many emptied batches keep their memory for the next ones. */
-const SPARE_BATCHES = 4
 
 /**
  * Gathers the records of one partition into batches and hands each to the engine when it closes: when it is full, when
@@ -49,10 +30,10 @@ const SPARE_BATCHES = 4
  */
 export class Batcher {
   readonly #options: BatcherOptions
-  readonly #spare: OpenBatch[] = []
   readonly #underWay = new Set<OpenBatch>()
   #open: OpenBatch | undefined
   #isCloseScheduled = false
+  #lastNow = 0
   #cancelLinger: (() => void) | undefined
   /** The turn in which the last of those outcomes is told that were put off. */
   #turn: Promise<void> | undefined
@@ -69,25 +50,19 @@ export class Batcher {
     return this.#underWay.size === 0 && (this.#open === undefined || this.#cancelLinger !== undefined)
   }
 
-  append(
-    timestamp: number,
-    key: Uint8Array | null,
-    value: Uint8Array | null,
-    headers: readonly RecordHeader[] | undefined,
-    bytes: number,
-    sender: Sender,
-    slot: number,
-  ): void {
+  append(message: EncodedMessage, sender: Sender, slot: number): void {
+    const { bytes } = message
     let open = this.#open
     if (open !== undefined && open.builder.sizeInBytes + bytes > this.batchBytes) {
       this.#close()
       open = undefined
     }
     if (open === undefined) {
-      open = this.#spare.pop() ?? new OpenBatch()
+      open = this.#options.batches.take()
       this.#open = open
     }
-    open.builder.append(timestamp, key, value, headers)
+    const timestamp = message.timestamp ?? this.#now()
+    open.builder.append(timestamp, message.key, message.value, message.headers)
     open.senders.push(sender)
     open.slots.push(slot)
     open.timestamps.push(timestamp)
@@ -103,6 +78,12 @@ export class Batcher {
     return Promise.all(
       Array.from(this.#underWay, ({ watchers }) => new Promise<void>((resolve) => watchers.push(resolve))),
     )
+  }
+
+  /** One look at the clock serves all that one turn sends: a batch whose close is scheduled is of this turn. */
+  #now(): number {
+    if (!this.#isCloseScheduled) this.#lastNow = this.#options.clock.now()
+    return this.#lastNow
   }
 
   #scheduleClose(): void {
@@ -170,15 +151,10 @@ export class Batcher {
   #recycle(batch: OpenBatch, error: unknown): void {
     const { length } = batch.senders
     const { bytes } = batch
-    const watchers = batch.watchers.splice(0)
+    const watchers = [...batch.watchers]
     this.#underWay.delete(batch)
-    batch.builder.reset()
-    batch.senders.length = 0
-    batch.slots.length = 0
-    batch.timestamps.length = 0
-    batch.bytes = 0
     // The memory of one huge message is not kept.
-    if (this.#spare.length < SPARE_BATCHES && bytes <= 2 * this.batchBytes) this.#spare.push(batch)
+    if (bytes <= 2 * this.batchBytes) this.#options.batches.give(batch)
     this.#options.onSettled(length, bytes, error)
     for (const watcher of watchers) watcher()
     if (this.#open !== undefined) this.#scheduleClose()

@@ -1,7 +1,6 @@
 import { OttlaError } from '../errors.js'
 import type { RecordHeader } from '../record/record-batch.js'
 import { RecordBatchBuilder } from '../record/record-batch-builder.js'
-import type { Clock } from '../time/clock.js'
 import { encodeHeaders, type OutgoingMessage } from './message.js'
 import { describe, invalid } from './options.js'
 import { reasonOf } from './reason-of.js'
@@ -12,7 +11,8 @@ export interface EncodedMessage {
   readonly key: Uint8Array | null
   readonly value: Uint8Array | null
   readonly headers: readonly RecordHeader[] | undefined
-  readonly timestamp: number
+  /** Undefined: when it comes to its batch. */
+  readonly timestamp: number | undefined
   /** Given, or chosen by the user's partitioner. */
   partition: number | undefined
   /** An upper bound of what it takes in a batch. */
@@ -22,14 +22,9 @@ export interface EncodedMessage {
 const MESSAGE_FIELDS: ReadonlySet<string> = new Set(['value', 'key', 'partition', 'timestamp', 'headers'])
 
 /**
- * Throws OTTLA_INVALID_ARGUMENT for what is no message, OTTLA_ENCODE for a key or value that its codec refuses. `clock`
- * sets the time where the message has none.
+ * Throws OTTLA_INVALID_ARGUMENT for what is no message, OTTLA_ENCODE for a key or value that its codec refuses.
  */
-export function encodeMessage(
-  topic: AnyTopic,
-  message: OutgoingMessage<unknown, unknown>,
-  clock: Clock,
-): EncodedMessage {
+export function encodeMessage(topic: AnyTopic, message: OutgoingMessage<unknown, unknown>): EncodedMessage {
   if (typeof message !== 'object' || message === null) {
     throw invalid(`A message for ${topic.name} is an object such as { key, value }, not ${describe(message)}`)
   }
@@ -49,7 +44,7 @@ export function encodeMessage(
     key: keyBytes,
     value: valueBytes,
     headers,
-    timestamp: timestampOf(message, clock),
+    timestamp: timestampOf(message),
     partition: partition === undefined ? undefined : checkPartition(partition),
     bytes: RecordBatchBuilder.recordSizeUpperBound(keyBytes, valueBytes, headers),
   }
@@ -71,13 +66,13 @@ export function sizeAlone({ timestamp, key, value, headers }: EncodedMessage, li
   const bytes = (key?.length ?? 0) + (value?.length ?? 0)
   if (bytes > limit) return bytes
   const builder = new RecordBatchBuilder()
-  builder.append(timestamp, key, value, headers)
+  builder.append(timestamp ?? 0, key, value, headers)
   return builder.sizeInBytes
 }
 
-function timestampOf(message: OutgoingMessage<unknown, unknown>, clock: Clock): number {
+function timestampOf(message: OutgoingMessage<unknown, unknown>): number | undefined {
   const { timestamp } = message
-  if (timestamp === undefined) return clock.now()
+  if (timestamp === undefined) return undefined
   const milliseconds = typeof timestamp === 'number' ? timestamp : timestamp?.getTime?.()
   if (Number.isSafeInteger(milliseconds) && milliseconds >= 0) return milliseconds
   throw invalid(`A timestamp is a Date or whole milliseconds since 1970, not ${describe(timestamp)}`)

@@ -52,13 +52,12 @@ export class StickyPartitioner {
   }
 
   /**
-   * Tells that a batch of the topic closed, so that the next record opens one elsewhere. With `partition`, a batch of
-   * another partition (one that keyed records filled) leaves the choice as it is.
+   * Tells that a batch closed, so that the next record opens one elsewhere. One of another partition, which keyed
+   * records filled, leaves the choice as it is.
    */
-  onBatchClosed(topic: string, partition?: number): void {
+  onBatchClosed(topic: string, partition: number): void {
     const choice = this.#choices.get(topic)
-    if (choice === undefined) return
-    if (partition === undefined || partition === choice.partition) choice.isClosed = true
+    if (choice?.partition === partition) choice.isClosed = true
   }
 
   #otherThan(previous: number, partitionCount: number): number {

@@ -2,12 +2,14 @@ import type { Engine } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
 import { BATCH_HEADER_BYTES } from '../record/batch-layout.js'
 import type { Clock } from '../time/clock.js'
-import { Batcher, type Sender } from './batcher.js'
+import { Batcher } from './batcher.js'
 import { type EncodedMessage, encodeMessage, kept, sizeAlone } from './encode-message.js'
 import type { OutgoingMessage, SendResult } from './message.js'
+import { BatchPool } from './open-batch.js'
 import { aFunction, aSignal, checkOptions, describe, invalid, type OptionRule, oneOf, wholeNumber } from './options.js'
 import { type Partitioner, partitionForKey, StickyPartitioner } from './partitioner.js'
 import { type QueuedSend, SendQueue } from './send-queue.js'
+import { type Sender, SendOfMany, SendOfOne } from './sender.js'
 import { type AnyTopic, isTopic, type Topic } from './topic.js'
 import type { KnownTopic, TopicDirectory } from './topic-directory.js'
 
@@ -99,6 +101,9 @@ export class Producer implements AsyncDisposable {
     // What stands behind it may be smaller.
     void this.#admit()
   })
+  readonly #batches = new BatchPool()
+  /** Sends whose refusal is about to be told. */
+  readonly #refusals = new Set<Promise<void>>()
   #inFlightBytes = 0
   #inFlightRecords = 0
   #isClosed = false
@@ -147,25 +152,33 @@ export class Producer implements AsyncDisposable {
     messages: OutgoingMessage<unknown, unknown> | readonly OutgoingMessage<unknown, unknown>[],
     options?: Abortable,
   ): Promise<SendResult | SendResult[]> {
-    return new Promise((resolve, reject) => {
+    const sender = Array.isArray(messages) ? new SendOfMany(messages.length) : new SendOfOne()
+    try {
       if (this.#isClosed) throw closed()
       if (!isTopic(topic)) throw invalid(`The first argument of send is a Topic, not ${describe(topic)}`)
       if (options !== undefined) checkOptions('send', options, { signal: aSignal })
-      const signal = options?.signal
-      if (signal?.aborted === true) return reject(signal.reason)
-      const { clock } = this.#context
+      if (options?.signal?.aborted === true) throw options.signal.reason
       if (Array.isArray(messages)) {
-        if (messages.length === 0) return resolve([])
         // Unlike map, it does not step over the holes of an array.
-        const encoded = Array.from(messages, (message) => encodeMessage(topic, message, clock))
+        const encoded = Array.from(messages, (message) => encodeMessage(topic, message))
         const bytes = encoded.reduce((sum, message) => sum + message.bytes, 0)
-        this.#submit(topic, encoded, bytes, new SendOfMany(encoded.length, resolve, reject), signal)
-        return
+        const destination = this.#destinationNow(topic, bytes)
+        if (destination !== undefined) this.#appendAll(topic, destination, encoded, sender)
+        else if (encoded.length > 0) this.#wait(topic, encoded, bytes, sender, options?.signal)
+      } else {
+        // Array.isArray does not narrow a readonly array away.
+        const encoded = encodeMessage(topic, messages as OutgoingMessage<unknown, unknown>)
+        const destination = this.#destinationNow(topic, encoded.bytes)
+        if (destination === undefined) this.#wait(topic, [encoded], encoded.bytes, sender, options?.signal)
+        else {
+          this.#check(topic, destination.known, encoded)
+          this.#append(topic, destination, encoded, sender, 0)
+        }
       }
-      // Array.isArray does not narrow a readonly array away.
-      const encoded = encodeMessage(topic, messages as OutgoingMessage<unknown, unknown>, clock)
-      this.#submit(topic, [encoded], encoded.bytes, new SendOfOne(resolve, reject), signal)
-    })
+    } catch (error) {
+      sender.failed(error)
+    }
+    return sender.promise
   }
 
   /** Closes every open batch now, and resolves when all that was sent before the call is settled, well or not. */
@@ -188,21 +201,18 @@ export class Producer implements AsyncDisposable {
     return this.close()
   }
 
-  #submit(
+  /** Undefined where a send must wait: for the topic to be known, for room, or for those in front. */
+  #destinationNow(topic: AnyTopic, bytes: number): Destination | undefined {
+    return this.#waiting.size === 0 && this.#hasRoom(bytes) ? this.#destination(topic.name) : undefined
+  }
+
+  #wait(
     topic: AnyTopic,
     messages: readonly EncodedMessage[],
     bytes: number,
     sender: Sender,
     signal: AbortSignal | undefined,
   ): void {
-    // The common case: nothing waits, there is room and the topic is known.
-    if (this.#waiting.size === 0 && this.#hasRoom(bytes)) {
-      const destination = this.#destination(topic.name)
-      if (destination !== undefined) {
-        this.#append(topic, destination, messages, sender)
-        return
-      }
-    }
     if (this.#onFull === 'reject' && !this.#hasRoom(bytes, this.#waiting.bytes)) {
       this.#refuse(sender, queueFull(this.#inFlightBytes + this.#waiting.bytes, bytes, this.#maxInFlightBytes))
       return
@@ -233,7 +243,7 @@ export class Producer implements AsyncDisposable {
       if (destination === undefined) this.#refuse(sender, failure)
       else {
         try {
-          this.#append(topic, destination, messages, sender)
+          this.#appendAll(topic, destination, messages, sender)
         } catch (error) {
           this.#refuse(sender, error)
         }
@@ -248,43 +258,50 @@ export class Producer implements AsyncDisposable {
   /** A caller that tries again and again must not keep the event loop from what would let it succeed. */
   #refuse(sender: Sender, error: unknown): void {
     const { clock } = this.#context
-    if (clock.turnIsSpent()) void clock.nextTurn().then(() => sender.failed(error))
-    else sender.failed(error)
+    if (!clock.turnIsSpent()) {
+      sender.failed(error)
+      return
+    }
+    const told = clock.nextTurn().then(() => {
+      this.#refusals.delete(told)
+      sender.failed(error)
+      this.#context.onProgress()
+    })
+    this.#refusals.add(told)
   }
 
-  #append(topic: AnyTopic, destination: Destination, messages: readonly EncodedMessage[], sender: Sender): void {
-    const { maxMessageBytes, partitionCount } = destination.known
-    // All are checked before the first is appended, so that a refused send leaves nothing behind.
-    const fits = maxMessageBytes - BATCH_HEADER_BYTES
-    for (const message of messages) {
-      const isPlain = message.partition === undefined && this.#partitioner === undefined
-      if (!isPlain || message.bytes > fits) this.#check(topic, destination.known, message)
-    }
+  /** All are checked before the first is appended, so that a refused send leaves nothing behind. */
+  #appendAll(topic: AnyTopic, destination: Destination, messages: readonly EncodedMessage[], sender: Sender): void {
+    for (const message of messages) this.#check(topic, destination.known, message)
     for (let slot = 0; slot < messages.length; slot++) {
-      const message = messages[slot] as EncodedMessage
-      const partition = message.partition ?? this.#partitionOf(topic, message, partitionCount)
-      const batcher = destination.batchers[partition] ?? this.#batcher(topic, partition, destination)
-      batcher.append(message.timestamp, message.key, message.value, message.headers, message.bytes, sender, slot)
-      this.#inFlightBytes += message.bytes
-      this.#inFlightRecords++
+      this.#append(topic, destination, messages[slot] as EncodedMessage, sender, slot)
     }
   }
 
-  #check(topic: AnyTopic, { maxMessageBytes, partitionCount }: KnownTopic, message: EncodedMessage): void {
+  #append(topic: AnyTopic, destination: Destination, message: EncodedMessage, sender: Sender, slot: number): void {
+    const partition = message.partition ?? this.#partitionOf(topic, message, destination.known.partitionCount)
+    const batcher = destination.batchers[partition] ?? this.#batcher(topic, partition, destination)
+    batcher.append(message, sender, slot)
+    this.#inFlightBytes += message.bytes
+    this.#inFlightRecords++
+  }
+
+  /** Throws what keeps the message out of the topic, and has a partitioner of the user's choose. */
+  #check(topic: AnyTopic, known: KnownTopic, message: EncodedMessage): void {
+    const { maxMessageBytes, partitionCount } = known
     if (message.bytes + BATCH_HEADER_BYTES > maxMessageBytes) {
       const bytes = sizeAlone(message, maxMessageBytes)
       if (bytes > maxMessageBytes) throw tooLarge(topic, bytes, maxMessageBytes)
     }
-    const { partition } = message
-    if (partition !== undefined && partition >= partitionCount) throw noSuchPartition(topic, partition, partitionCount)
-    if (partition !== undefined || this.#partitioner === undefined) return
-    const { key, value } = message
-    const chosen = this.#partitioner({ topic: topic.name, key, value, partitionCount })
-    if (chosen === undefined) return
-    if (!Number.isInteger(chosen) || chosen < 0 || chosen >= partitionCount) {
-      throw noSuchPartition(topic, chosen, partitionCount)
+    if (message.partition === undefined) {
+      if (this.#partitioner === undefined) return
+      const { key, value } = message
+      message.partition = this.#partitioner({ topic: topic.name, key, value, partitionCount })
+      if (message.partition === undefined) return
     }
-    message.partition = chosen
+    const { partition } = message
+    if (Number.isInteger(partition) && partition >= 0 && partition < partitionCount) return
+    throw noSuchPartition(topic, partition, partitionCount)
   }
 
   #partitionOf(topic: AnyTopic, { key }: EncodedMessage, partitionCount: number): number {
@@ -327,6 +344,7 @@ export class Producer implements AsyncDisposable {
       engine,
       clock,
       lingerMs: this.#lingerMs,
+      batches: this.#batches,
       batchBytes: this.#batchBytesFor(destination.known),
       onClosed: () => this.#sticky.onBatchClosed(topic.name, partition),
       onSettled: (records, bytes, error) => {
@@ -351,7 +369,7 @@ export class Producer implements AsyncDisposable {
     this.#flushBatches()
     // In their order, so once the last of them is in a batch, all are in batches or settled.
     if (this.#waiting.size > 0) await new Promise<void>((resolve) => this.#waiting.whenPassed(resolve))
-    await Promise.all(this.#flushBatches())
+    await Promise.all([...this.#flushBatches(), ...this.#refusals])
   }
 
   #flushBatches(): Promise<unknown>[] {
@@ -366,39 +384,11 @@ export class Producer implements AsyncDisposable {
   }
 
   #pending(): PendingSends {
-    const count = this.#inFlightRecords + this.#waiting.size
+    const count = this.#inFlightRecords + this.#waiting.size + this.#refusals.size
     const batchers = [...this.#destinations.values()].flatMap((destination) => destination.batchers)
-    const waitForTime = count > 0 && !this.#isAdmitting && batchers.every((batcher) => batcher?.waitsForTime !== false)
+    const isTold = this.#refusals.size === 0 && !this.#isAdmitting
+    const waitForTime = count > 0 && isTold && batchers.every((batcher) => batcher?.waitsForTime !== false)
     return { count, waitForTime }
-  }
-}
-
-class SendOfOne implements Sender {
-  readonly acknowledged: (slot: number, result: SendResult) => void
-  readonly failed: (error: unknown) => void
-
-  constructor(resolve: (result: SendResult) => void, reject: (error: unknown) => void) {
-    this.acknowledged = (_slot, result) => resolve(result)
-    this.failed = reject
-  }
-}
-
-class SendOfMany implements Sender {
-  readonly #results: SendResult[]
-  readonly #resolve: (results: SendResult[]) => void
-  readonly failed: (error: unknown) => void
-  #left: number
-
-  constructor(count: number, resolve: (results: SendResult[]) => void, reject: (error: unknown) => void) {
-    this.#results = new Array(count)
-    this.#left = count
-    this.#resolve = resolve
-    this.failed = reject
-  }
-
-  acknowledged(slot: number, result: SendResult): void {
-    this.#results[slot] = result
-    if (--this.#left === 0) this.#resolve(this.#results)
   }
 }
 

@@ -1,9 +1,14 @@
 import { ManualClock } from 'ottla/testing'
 import { describe, expect, it } from 'vitest'
 import { Batcher, type BatcherOptions } from '../../src/client/batcher.js'
+import { encodeMessage } from '../../src/client/encode-message.js'
+import { BatchPool } from '../../src/client/open-batch.js'
+import { Topic } from '../../src/client/topic.js'
+import { bytes } from '../../src/codec/bytes.js'
 import type { Engine, ProduceRequest, ProduceResult } from '../../src/engine/engine.js'
-import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js'
 import { nextTurn } from './brokers.js'
+
+const LINES = new Topic('orders', { value: bytes() })
 
 interface Produced {
   readonly values: string[]
@@ -27,6 +32,7 @@ class Rig {
       engine: { produce: (request: ProduceRequest) => this.#produce(request) } as Engine,
       clock: this.clock,
       lingerMs: 0,
+      batches: new BatchPool(),
       batchBytes: 1_000,
       onClosed: () => this.closed++,
       onSettled: (records, bytes) => this.settled.push([records, bytes]),
@@ -36,13 +42,12 @@ class Rig {
 
   /** `value` names the send too. */
   append(value: string): void {
-    const bytes = Buffer.from(value)
     const sender = {
       acknowledged: (_slot: number, { offset }: { offset: number }) => this.told.push(`${value} at ${offset}`),
       failed: (error: unknown) => this.told.push(`${value}: ${error}`),
     }
-    const bound = RecordBatchBuilder.recordSizeUpperBound(null, bytes)
-    this.batcher.append(1, null, bytes, undefined, bound, sender, 0)
+    const message = encodeMessage(LINES, { value: Buffer.from(value), timestamp: 1 })
+    this.batcher.append(message, sender, 0)
   }
 
   #produce({ batch }: ProduceRequest): Promise<ProduceResult> {
@@ -112,7 +117,7 @@ describe('a batcher without a linger', () => {
     rig.produced[0]?.acknowledge()
     await nextTurn()
     expect(rig.told).toEqual(['a at 0', 'b at 1'])
-    const bytes = RecordBatchBuilder.recordSizeUpperBound(null, Buffer.from('a'))
+    const { bytes } = encodeMessage(LINES, { value: Buffer.from('a') })
     expect(rig.settled).toEqual([[2, 2 * bytes]])
   })
 

@@ -43,16 +43,16 @@ describe('records without a key', () => {
   it('stay on one partition until its batch closes, then go to another', () => {
     const sticky = new StickyPartitioner(inTurn([0.5, 0, 0.99]))
     expect([sticky.partition('orders', 4), sticky.partition('orders', 4)]).toEqual([2, 2])
-    sticky.onBatchClosed('orders')
+    sticky.onBatchClosed('orders', 2)
     expect([sticky.partition('orders', 4), sticky.partition('orders', 4)]).toEqual([0, 0])
-    sticky.onBatchClosed('orders')
+    sticky.onBatchClosed('orders', 0)
     expect(sticky.partition('orders', 4)).toBe(3)
   })
 
   it('stick to a partition per topic', () => {
     const sticky = new StickyPartitioner(inTurn([0, 0.99, 0]))
     expect([sticky.partition('orders', 4), sticky.partition('payments', 4)]).toEqual([0, 3])
-    sticky.onBatchClosed('payments')
+    sticky.onBatchClosed('payments', 3)
     expect([sticky.partition('orders', 4), sticky.partition('payments', 4)]).toEqual([0, 0])
   })
 
@@ -68,7 +68,7 @@ describe('records without a key', () => {
   it('stay where there is one partition only', () => {
     const sticky = new StickyPartitioner()
     expect(sticky.partition('orders', 1)).toBe(0)
-    sticky.onBatchClosed('orders')
+    sticky.onBatchClosed('orders', 0)
     expect(sticky.partition('orders', 1)).toBe(0)
   })
 
@@ -76,7 +76,7 @@ describe('records without a key', () => {
     const sticky = new StickyPartitioner(inTurn([0.99, 0.99, 0.99]))
     expect(sticky.partition('orders', 8)).toBe(7)
     expect(sticky.partition('orders', 2)).toBe(1)
-    sticky.onBatchClosed('orders')
+    sticky.onBatchClosed('orders', 1)
     expect(sticky.partition('orders', 8)).toBe(7)
   })
 
@@ -86,7 +86,7 @@ describe('records without a key', () => {
     for (let i = 0; i < 50_000; i++) {
       const partition = sticky.partition('orders', 5)
       batches[partition] = (batches[partition] ?? 0) + 1
-      sticky.onBatchClosed('orders')
+      sticky.onBatchClosed('orders', partition)
     }
     for (const count of batches) expect(Math.abs(count - 10_000)).toBeLessThan(400)
   })
