@@ -9,6 +9,7 @@ import { labelled } from './inside-handler.js'
 import type { Message } from './message.js'
 import { OffsetTracker } from './offset-tracker.js'
 import { PartitionReader } from './partition-reader.js'
+import { ProcessHold } from './process-hold.js'
 import { reasonOf } from './reason-of.js'
 import type { Slots } from './slots.js'
 
@@ -81,6 +82,9 @@ export const NOT_HANDLED: unique symbol = Symbol('not handled')
 /** A loop looks at the time once in so many messages. */
 const MESSAGES_PER_TIME_CHECK = 8
 
+/** Beside a handler that does not end, the others of its partition go on for so many messages, none of which can be committed. */
+const MAX_SPAN = 10_000
+
 /**
  * Delivers one partition to one member, from the fetch to the handler. The loop owns the position: what was delivered
  * lies below it, and `committableOffset` is the contiguous prefix of that which is done.
@@ -94,6 +98,8 @@ export class DeliveryLoop {
   readonly #reader: PartitionReader
   readonly #delivery: PartitionDelivery
   readonly #tracker = new OffsetTracker()
+  readonly #hold: ProcessHold
+  #isHoldDue = false
   /** Messages behind others of their key. A key is here while one of its messages is handled. */
   readonly #behind = new Map<unknown, Message[]>()
   readonly #handleBeside: (message: Message, key: unknown) => Promise<void>
@@ -118,6 +124,7 @@ export class DeliveryLoop {
   constructor(options: DeliveryLoopOptions) {
     this.at = options.at
     this.#options = options
+    this.#hold = new ProcessHold(options.clock)
     this.#reader = new PartitionReader(options.engine, options.at)
     this.#delivery = new PartitionDelivery(options.group)
     this.#position = options.startOffset
@@ -274,13 +281,17 @@ export class DeliveryLoop {
       try {
         let outcome = handler(message, this.#delivery)
         // A handler that returns nothing is not awaited.
-        if (isThenable(outcome)) outcome = await outcome
+        if (isThenable(outcome)) {
+          this.#holdProcess()
+          outcome = await outcome
+        }
         if (outcome === NOT_HANDLED) return false
       } catch (error) {
         this.#handlerThrew(message, error)
         return false
       } finally {
         this.#running = 0
+        this.#hold.release()
         slots?.release()
       }
       this.#position = offset + 1
@@ -304,7 +315,9 @@ export class DeliveryLoop {
     while (records.next()) {
       const { offset } = records
       if (offset < this.#position) continue
-      while (this.#behindCount >= lookahead && !this.#isInterrupted) await this.#nextHandled()
+      while ((this.#behindCount >= lookahead || this.#tracker.span >= MAX_SPAN) && !this.#isInterrupted) {
+        await this.#nextHandled()
+      }
       if (this.#isInterrupted) return false
       const message = decodeMessage(at, codecs, records)
       // Equal keys have equal bytes; the text of the bytes compares where an array would not. Without a key there is no order to keep.
@@ -331,6 +344,7 @@ export class DeliveryLoop {
     const { dispatch, slots, onMark, onRest } = this.#options
     if (dispatch.kind !== 'each') return
     this.#running++
+    this.#holdProcess()
     const behind = this.#behind.get(key) ?? []
     for (let message: Message | undefined = first; message !== undefined; message = behind.shift()) {
       if (message !== first) this.#behindCount--
@@ -347,6 +361,7 @@ export class DeliveryLoop {
     this.#behindCount -= behind.length
     this.#behind.delete(key)
     this.#running--
+    if (this.#running === 0) this.#hold.release()
     slots?.release()
     this.#onHandled?.()
     if (this.#running === 0) onRest()
@@ -437,7 +452,10 @@ export class DeliveryLoop {
     let isOver = false
     try {
       const returned = dispatch.handler(batch, this.#delivery)
-      if (isThenable(returned)) await returned
+      if (isThenable(returned)) {
+        this.#holdProcess()
+        await returned
+      }
       this.#position = end
       onMark()
       return !this.#isInterrupted
@@ -449,6 +467,7 @@ export class DeliveryLoop {
     } finally {
       isOver = true
       this.#running = 0
+      this.#hold.release()
       slots?.release()
     }
   }
@@ -473,6 +492,16 @@ export class DeliveryLoop {
   #nextHandled(): Promise<void> {
     return new Promise((resolve) => {
       this.#onHandled = resolve
+    })
+  }
+
+  /** A handler that outlasts its turn of the event loop keeps the process running, whatever it waits for. */
+  #holdProcess(): void {
+    if (this.#isHoldDue) return
+    this.#isHoldDue = true
+    void this.#options.clock.nextTurn().then(() => {
+      this.#isHoldDue = false
+      if (this.#running > 0) this.#hold.take()
     })
   }
 

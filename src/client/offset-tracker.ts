@@ -13,6 +13,11 @@ export class OffsetTracker {
   #head = 0
   readonly #done = new Set<number>()
 
+  /** Messages from the oldest that is not done to the newest that was delivered. */
+  get span(): number {
+    return this.#offsets.length - this.#head
+  }
+
   deliver(offset: number): void {
     this.#offsets.push(offset)
   }

@@ -177,6 +177,28 @@ describe("ordering 'none'", () => {
     expect(gates.started).toEqual([0, 1, 2])
     expect(await committed(broker, 'g', 'orders')).toBe(2)
   })
+
+  it('goes on beside a handler that hangs for 10,000 messages, and no further', async () => {
+    const broker = await openBroker({}, orders)
+    const hang = deferred()
+    const full = deferred()
+    let others = 0
+    const group = broker.consumerGroup('g', { topics: [orders] })
+    const handler = ({ value }: Message<number>): Promise<void> | undefined => {
+      if (value === 0) return hang.promise
+      if (++others === 9_999) full.resolve()
+      return undefined
+    }
+    await group.run(handler, { ordering: 'none' })
+    await send(broker, orders, range(0, 11_999))
+    await full.promise
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
+    expect(others).toBe(9_999)
+    hang.resolve()
+    await broker.idle()
+    expect(others).toBe(11_999)
+    await broker.close()
+  })
 })
 
 describe.each(['key', 'none'] as const)('with handlers beside each other (%s)', (ordering) => {

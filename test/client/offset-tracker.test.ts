@@ -52,4 +52,13 @@ describe('OffsetTracker', () => {
       { numRuns: 50 },
     )
   })
+
+  it('spans what was delivered from the oldest that is not done', () => {
+    const tracker = new OffsetTracker()
+    for (const offset of [10, 11, 12]) tracker.deliver(offset)
+    tracker.done(11)
+    expect(tracker.span).toBe(3)
+    tracker.done(10)
+    expect(tracker.span).toBe(1)
+  })
 })

@@ -221,7 +221,8 @@ describe('promise: quiet', () => {
         200,
         `
       await group.run(async () => {
-        await new Promise((resolve) => setTimeout(resolve, 50))
+        // What it waits for would let the process end.
+        await new Promise((resolve) => setTimeout(resolve, 50).unref())
         console.log('handled')
       })
       await producer.send(words, { value: 'a' })
