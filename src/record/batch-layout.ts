@@ -26,6 +26,8 @@ export const PRODUCER_EPOCH_AT = 51
 export const BASE_SEQUENCE_AT = 53
 export const RECORD_COUNT_AT = 57
 export const BATCH_HEADER_BYTES = 61
+/** Bytes up to and with the batchLength field, which does not count them. */
+export const LENGTH_OVERHEAD = 12
 
 export const MAGIC = 2
 

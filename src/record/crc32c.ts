@@ -1,12 +1,11 @@
 /**
- * CRC-32C (Castagnoli) of buffer[start, end), as an unsigned integer. `seed` is the checksum of the bytes before, so
- * that a checksum can be taken piece by piece.
+ * CRC-32C (Castagnoli) of buffer[start, end), as an unsigned integer.
  *
  * Slicing-by-16: sixteen bytes a step through sixteen tables, read as four little-endian words. The tables are apart
  * because an index below 256 into a table of 256 needs no bounds check; one table of 4096 is a third slower.
  */
-export function crc32c(buffer: Uint8Array, start: number, end: number, seed: number = 0): number {
-  const crc = ~seed
+export function crc32c(buffer: Uint8Array, start: number, end: number): number {
+  const crc = ~0
   if (end - start < WORDS_FROM_BYTES || !LITTLE_ENDIAN) return ~updateByBytes(crc, buffer, start, end) >>> 0
   // Words are aligned to the memory, not to the view.
   const origin = buffer.byteOffset

@@ -10,6 +10,7 @@ import {
   CRC_AT,
   LAST_OFFSET_DELTA_AT,
   LEAST_OLD_MESSAGE_BYTES,
+  LENGTH_OVERHEAD,
   LOG_APPEND_TIME_BIT,
   MAGIC,
   MAGIC_AT,
@@ -155,8 +156,10 @@ export class EncodedBatch implements RecordBatch {
   }
 }
 
-/** Bytes up to and with the batchLength field, which does not count them. */
-const LENGTH_OVERHEAD = 12
+/** The size that the length field of the batch at `position` gives it. Nothing is verified. */
+export function batchSizeAt(buffer: Uint8Array, position: number): number {
+  return readInt32(buffer, position + BATCH_LENGTH_AT) + LENGTH_OVERHEAD
+}
 
 /**
  * The size of the whole batch that starts at `position`, or undefined where buffer[position, end) does not hold all of
@@ -164,7 +167,7 @@ const LENGTH_OVERHEAD = 12
  */
 export function peekBatchSize(buffer: Uint8Array, position: number, end: number): number | undefined {
   if (end - position < LENGTH_OVERHEAD) return undefined
-  const size = readInt32(buffer, position + BATCH_LENGTH_AT) + LENGTH_OVERHEAD
+  const size = batchSizeAt(buffer, position)
   if (size < BATCH_HEADER_BYTES) throw damaged(position, `its length field makes it ${size} bytes, less than a header`)
   return size <= end - position ? size : undefined
 }
@@ -204,7 +207,7 @@ export function verifyBatch(batch: EncodedBatch): void {
   const { buffer, start, sizeInBytes } = batch
   const magic = buffer[start + MAGIC_AT]
   if (magic !== MAGIC) throw unsupported(start, `has magic ${magic}`)
-  const size = readInt32(buffer, start + BATCH_LENGTH_AT) + LENGTH_OVERHEAD
+  const size = batchSizeAt(buffer, start)
   if (size !== sizeInBytes) throw damaged(start, `its length field makes it ${size} bytes, not ${sizeInBytes}`)
   const stored = readInt32(buffer, start + CRC_AT) >>> 0
   const computed = crc32c(buffer, start + ATTRIBUTES_AT, start + sizeInBytes)

@@ -6,6 +6,7 @@ import {
   BATCH_HEADER_BYTES,
   BATCH_LENGTH_AT,
   LAST_OFFSET_DELTA_AT,
+  LENGTH_OVERHEAD,
   MAGIC,
   MAGIC_AT,
   MAX_TIMESTAMP_AT,
@@ -132,7 +133,7 @@ export class RecordBatchBuilder {
     const memory = this.#memory
     // Base offset, leader epoch and checksum are 0.
     memory.fill(0, 0, ATTRIBUTES_AT)
-    writeInt32(memory, BATCH_LENGTH_AT, this.#position - BATCH_LENGTH_AT - 4)
+    writeInt32(memory, BATCH_LENGTH_AT, this.#position - LENGTH_OVERHEAD)
     memory[MAGIC_AT] = MAGIC
     writeInt16(memory, ATTRIBUTES_AT, producer.isTransactional === true ? TRANSACTIONAL_BIT : 0)
     writeInt32(memory, LAST_OFFSET_DELTA_AT, this.#recordCount - 1)

@@ -181,16 +181,6 @@ export function unsignedVarintSize(value: number): number {
   return Math.ceil((32 - Math.clz32(value | 1)) / 7)
 }
 
-/** Bytes that `writeVarlong` writes. */
-export function varlongSize(value: number): number {
-  if (value === (value | 0)) return varintSize(value)
-  const highWord = Math.floor(value / TWO_32)
-  const sign = highWord >> 31
-  const high = ((highWord << 1) | ((value >>> 31) & 1)) ^ sign
-  if (high === 0) return unsignedVarintSize((value << 1) ^ sign)
-  return Math.ceil((64 - Math.clz32(high)) / 7)
-}
-
 function endsEarly(position: number): OttlaError {
   return new OttlaError(
     'OTTLA_CORRUPTION',

@@ -179,9 +179,12 @@ export class MemoryPartition implements PartitionStorage {
   }
 
   /** Forgets it: what it would save is reading memory once. */
-  saveSnapshot(): void {}
+  saveSnapshot(): void {
+    this.#assertOpen()
+  }
 
   loadSnapshot(): Snapshot | undefined {
+    this.#assertOpen()
     return undefined
   }
 

@@ -1,6 +1,4 @@
-import { BATCH_LENGTH_AT } from '../record/batch-layout.js'
-import { readInt32 } from '../record/big-endian.js'
-import { EncodedBatch } from '../record/encoded-batch.js'
+import { batchSizeAt, EncodedBatch } from '../record/encoded-batch.js'
 import type { RecordBatch } from '../record/record-batch.js'
 import { SegmentIndex } from './segment-index.js'
 import type { Slab, SlabPool } from './slab-pool.js'
@@ -133,7 +131,7 @@ export class MemorySegment implements Segment {
     const part = this.#partAt(position)
     const bytes = this.#slabAt(part).bytes
     const at = (this.#slabStarts[part] ?? 0) + position - (this.#starts[part] ?? 0)
-    return new EncodedBatch(bytes, at, BATCH_LENGTH_AT + 4 + readInt32(bytes, at + BATCH_LENGTH_AT))
+    return new EncodedBatch(bytes, at, batchSizeAt(bytes, at))
   }
 
   /** Which of the slabs `position` lies in: most often the last one. */

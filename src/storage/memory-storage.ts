@@ -31,7 +31,6 @@ export interface MemoryStorageOptions {
  */
 export class MemoryStorage implements Storage {
   readonly acknowledgeAfter: 'append' = 'append'
-  readonly volatile: true = true
   readonly segmentBytes: number | undefined
   readonly #pool = new SlabPool()
   readonly #partitions = new Map<string, { storage: MemoryPartition; internal: boolean }>()

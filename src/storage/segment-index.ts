@@ -23,7 +23,7 @@ export class SegmentIndex {
   #timestamps: Float64Array = NO_ENTRIES
   #timeOffsets: Float64Array = NO_ENTRIES
 
-  constructor(baseOffset: number, indexIntervalBytes: number = 4096) {
+  constructor(baseOffset: number, indexIntervalBytes: number = DEFAULT_INDEX_INTERVAL_BYTES) {
     this.baseOffset = baseOffset
     this.#indexIntervalBytes = indexIntervalBytes
     this.#offsetOfMaxTimestamp = baseOffset
@@ -97,22 +97,22 @@ export class SegmentIndex {
     return position
   }
 
-  /** The bytes of Kafka's .index, from entry `from` on. */
-  encodeOffsetIndex(from: number = 0): Uint8Array {
-    const bytes = new Uint8Array((this.#offsetEntryCount - from) * OFFSET_ENTRY_BYTES)
+  /** The bytes of Kafka's .index. */
+  encodeOffsetIndex(): Uint8Array {
+    const bytes = new Uint8Array(this.#offsetEntryCount * OFFSET_ENTRY_BYTES)
     const view = new DataView(bytes.buffer)
-    for (let entry = from, at = 0; entry < this.#offsetEntryCount; entry++, at += OFFSET_ENTRY_BYTES) {
+    for (let entry = 0, at = 0; entry < this.#offsetEntryCount; entry++, at += OFFSET_ENTRY_BYTES) {
       view.setInt32(at, (this.#offsets[entry] ?? 0) - this.baseOffset)
       view.setInt32(at + 4, this.#positions[entry] ?? 0)
     }
     return bytes
   }
 
-  /** The bytes of Kafka's .timeindex, from entry `from` on. */
-  encodeTimeIndex(from: number = 0): Uint8Array {
-    const bytes = new Uint8Array((this.#timeEntryCount - from) * TIME_ENTRY_BYTES)
+  /** The bytes of Kafka's .timeindex. */
+  encodeTimeIndex(): Uint8Array {
+    const bytes = new Uint8Array(this.#timeEntryCount * TIME_ENTRY_BYTES)
     const view = new DataView(bytes.buffer)
-    for (let entry = from, at = 0; entry < this.#timeEntryCount; entry++, at += TIME_ENTRY_BYTES) {
+    for (let entry = 0, at = 0; entry < this.#timeEntryCount; entry++, at += TIME_ENTRY_BYTES) {
       const timestamp = this.#timestamps[entry] ?? 0
       view.setInt32(at, Math.floor(timestamp / 2 ** 32))
       view.setUint32(at + 4, timestamp >>> 0)
@@ -202,6 +202,9 @@ const OFFSET_ENTRY_BYTES = 8
 const TIME_ENTRY_BYTES = 12
 
 /** Shared by every index without entries, which most are: an empty topic should cost little. */
+/** Kafka: index.interval.bytes. */
+export const DEFAULT_INDEX_INTERVAL_BYTES = 4096
+
 const NO_ENTRIES = new Float64Array(0)
 
 function grown(entries: Float64Array): Float64Array {

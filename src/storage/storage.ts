@@ -15,7 +15,8 @@ export interface TopicPartition {
  * to roll, what to drop and when to sync. `storageSuite` of 'ottla/testing' checks an implementation against this page.
  *
  * A storage is opened by one broker at a time. Calls on one `PartitionStorage` that change it do not overlap: the log
- * is its only writer and waits for each. `read` and `findOffset` may run beside them.
+ * is its only writer and waits for each. `read` and `findOffset` may run beside them. While a storage is not open, every
+ * call but `open` and `close` is refused with OTTLA_CLOSED.
  */
 export interface Storage {
   /**
@@ -25,13 +26,11 @@ export interface Storage {
   readonly acknowledgeAfter: 'append' | 'sync'
   /** The segment size for topics that do not set one, in bytes. Without it Kafka's 1 GiB. */
   readonly segmentBytes?: number | undefined
-  /** True where nothing outlives the process: a broker may then skip what only a restart would need. */
-  readonly volatile?: boolean | undefined
   /** Takes hold of the place, refusing it with OTTLA_LOCKED while another broker has it, and lists what is there. */
   open(context: StorageContext): Promise<void>
   /** The partitions that exist, in no particular order. */
   partitions(): Promise<TopicPartition[]>
-  /** Opens one partition, making it if it does not exist. */
+  /** Opens one partition, with what it held when it was closed. Makes it, empty and from offset 0 on, if it does not exist. */
   openPartition(at: TopicPartition, options?: PartitionOptions): Promise<PartitionStorage>
   /** Removes a partition and all it holds. Not an error if there is none. */
   deletePartition(at: TopicPartition): Promise<void>
@@ -85,11 +84,15 @@ export interface Segment {
   readonly firstTimestamp: number
 }
 
-/** The stored log of one partition. A method that has nothing to wait for may return without a promise. */
+/**
+ * The stored log of one partition. A method that has nothing to wait for may return without a promise. What these
+ * sentences rule out is refused with OTTLA_INVALID_ARGUMENT, and every call but `close` after it was closed with
+ * OTTLA_CLOSED; a call that is refused changes nothing.
+ */
 export interface PartitionStorage {
   /** Oldest first, never empty. The last one is the active segment, the only one that grows. */
   readonly segments: readonly Segment[]
-  /** Every offset below this one survives a power cut. Moved by `sync`. */
+  /** Every offset below this one survives a power cut. Moved by `sync`. The log end offset where nothing ever survives one. */
   readonly durableEndOffset: number
   /**
    * Adds closed batches, whole and in this order, to the active segment. Their offsets are set, and follow on what
@@ -101,7 +104,7 @@ export interface PartitionStorage {
   sync(): void | Promise<void>
   /**
    * Batches from the one that holds `offset` (or the first after it) on, up to `maxBytes` in all, but at least one
-   * if there is any. Stops before `endOffset`. The bytes handed out are never written again.
+   * if there is any. Never one that holds `endOffset` or a later offset. The bytes handed out are never written again.
    */
   read(offset: number, maxBytes: number, endOffset: number): readonly RecordBatch[] | Promise<readonly RecordBatch[]>
   /** The base offset of the first batch whose largest timestamp is at or after `timestamp`, or undefined. */

@@ -2,6 +2,7 @@ import { EncodedBatch } from '../record/encoded-batch.js'
 import type { RecordBatch } from '../record/record-batch.js'
 import type { Storage } from '../storage/storage.js'
 import { check, checkBytes, checkEqual, checkRefused } from './expect.js'
+import { registerTests } from './register-tests.js'
 import { runRandomOperations } from './storage-random-operations.js'
 import { checkBatches, type LogUnderTest, makeBatch, StorageUnderTest } from './storage-under-test.js'
 
@@ -38,29 +39,24 @@ export interface SuiteTest {
  */
 export function storageSuite(options: StorageSuiteOptions): void {
   const { test, factory, reopen, skip = {}, seed = 1 } = options
-  const tests = suiteTests(seed, reopen)
-  for (const name of Object.keys(skip)) {
-    check(tests.has(name), `The storage suite has no test "${name}" to skip. It has: ${[...tests.keys()].join('; ')}.`)
-  }
-  for (const [name, run] of tests) {
-    const body = async (): Promise<void> => {
+  const bodies = Object.entries(suiteTests(seed, reopen)).map(([name, run]): [string, () => Promise<void>] => [
+    name,
+    async () => {
       const place = await StorageUnderTest.open(await factory())
       try {
         await run(await place.log('orders', 0, { topicId: 'b3R0bGEtc3RvcmFnZS1zdQ', indexIntervalBytes: 512 }), place)
       } finally {
         await place.close()
       }
-    }
-    const reason = skip[name]
-    if (reason === undefined) test(name, body)
-    else test.skip?.(`${name} (${reason})`, body)
-  }
+    },
+  ])
+  registerTests('storage suite', Object.fromEntries(bodies), test, skip)
 }
 
 type RunTest = (log: LogUnderTest, place: StorageUnderTest) => Promise<void>
 
-function suiteTests(seed: number, reopen: StorageSuiteOptions['reopen']): Map<string, RunTest> {
-  const tests: Record<string, RunTest> = {
+function suiteTests(seed: number, reopen: StorageSuiteOptions['reopen']): Record<string, RunTest> {
+  return {
     ...appendTests,
     ...readTests,
     ...segmentTests,
@@ -70,7 +66,6 @@ function suiteTests(seed: number, reopen: StorageSuiteOptions['reopen']): Map<st
     'random operations leave what the model says': (log, place) => runRandomOperations(log, place, seed),
     ...(reopen === undefined ? {} : reopenTests(reopen)),
   }
-  return new Map(Object.entries(tests))
 }
 
 const appendTests: Record<string, RunTest> = {
@@ -129,6 +124,24 @@ const appendTests: Record<string, RunTest> = {
     check(failed, 'An append of a batch that cannot be copied did not fail.')
     await log.check()
     await log.append({ records: 2 })
+    await log.check()
+  },
+
+  'an append that steps back is refused, and adds nothing': async (log) => {
+    await log.append({ records: 5 })
+    for (const offsets of [[4], [0], [5, 5], [7, 6]]) {
+      const batches = offsets.map((offset) => makeBatch({}, offset))
+      const what = `Appending batches at ${offsets.join(' and ')} to a log that ends at 5`
+      await checkRefused('OTTLA_INVALID_ARGUMENT', () => log.storage.append(batches), what)
+      await log.check()
+    }
+    await log.roll(10)
+    await checkRefused(
+      'OTTLA_INVALID_ARGUMENT',
+      () => log.storage.append([makeBatch({}, 9)]),
+      'Appending a batch at 9 to a segment that begins at 10',
+    )
+    await log.append({})
     await log.check()
   },
 
@@ -280,6 +293,32 @@ const segmentTests: Record<string, RunTest> = {
     await log.check()
   },
 
+  'a roll before the end is refused': async (log) => {
+    await log.append({ records: 3 })
+    for (const baseOffset of [0, 2]) {
+      const what = `Rolling at ${baseOffset} a log that ends at 3`
+      await checkRefused('OTTLA_INVALID_ARGUMENT', () => log.storage.roll(baseOffset), what)
+      await log.check()
+    }
+    await log.roll(10)
+    await checkRefused('OTTLA_INVALID_ARGUMENT', () => log.storage.roll(9), 'Rolling at 9 an empty segment at 10')
+    await log.append({})
+    await log.check()
+  },
+
+  'a drop of the active segment is refused': async (log) => {
+    for (const segments of [1, 2]) {
+      await log.append({ records: 3 })
+      for (const count of [segments, segments + 1]) {
+        const what = `Dropping ${count} of ${segments} segments`
+        await checkRefused('OTTLA_INVALID_ARGUMENT', () => log.storage.drop(count), what)
+        checkEqual(log.storage.segments.length, segments, 'The number of segments after a drop that was refused')
+        await log.check()
+      }
+      await log.roll()
+    }
+  },
+
   'drop removes the oldest segments': async (log) => {
     for (let segment = 0; segment < 5; segment++) {
       await log.append({ records: 2 }, {})
@@ -353,6 +392,23 @@ const replaceTests: Record<string, RunTest> = {
     await fillFourSegments(log)
     await log.replace(0, 3, ({ baseOffset }) => baseOffset % 2 === 1, 'async iterable')
     await log.check()
+    await log.append({})
+    await log.check()
+  },
+
+  'a replace that includes the active segment is refused': async (log) => {
+    await fillFourSegments(log)
+    for (const [first, count] of [
+      [0, 4],
+      [2, 2],
+      [3, 1],
+      [4, 1],
+    ] as const) {
+      const what = `Replacing ${count} of 4 segments from index ${first} on`
+      await checkRefused('OTTLA_INVALID_ARGUMENT', () => log.storage.replace(first, count, []), what)
+      checkEqual(log.storage.segments.length, 4, 'The number of segments after a replace that was refused')
+      await log.check()
+    }
     await log.append({})
     await log.check()
   },
@@ -468,6 +524,42 @@ const placeTests: Record<string, RunTest> = {
     await log.storage.close()
     await storage.close()
     await storage.close()
+  },
+
+  'a partition that was closed refuses every call': async (log, { storage }) => {
+    await fillTwoSegments(log)
+    const closed = log.storage
+    await closed.close()
+    const calls: Record<string, () => unknown> = {
+      append: () => closed.append([makeBatch({}, 20)]),
+      sync: () => closed.sync(),
+      read: () => closed.read(0, 1024, 20),
+      findOffset: () => closed.findOffset(0),
+      roll: () => closed.roll(20),
+      drop: () => closed.drop(1),
+      truncate: () => closed.truncate(10),
+      replace: () => closed.replace(0, 1, []),
+      saveSnapshot: () => closed.saveSnapshot(20, new Uint8Array(1)),
+      loadSnapshot: () => closed.loadSnapshot(20),
+    }
+    for (const [name, call] of Object.entries(calls)) {
+      await checkRefused('OTTLA_CLOSED', call, `${name} of a closed partition`)
+    }
+    await log.open(storage)
+    await log.check()
+  },
+
+  'a storage that was closed refuses every call': async (log, { storage }) => {
+    await log.storage.close()
+    await storage.close()
+    const calls: Record<string, () => unknown> = {
+      partitions: () => storage.partitions(),
+      openPartition: () => storage.openPartition(log.at),
+      deletePartition: () => storage.deletePartition(log.at),
+    }
+    for (const [name, call] of Object.entries(calls)) {
+      await checkRefused('OTTLA_CLOSED', call, `${name} of a closed storage`)
+    }
   },
 
   'a second broker is refused, and the first one is not disturbed': async (log, place) => {

@@ -250,6 +250,75 @@ const brokenStorages: Record<string, readonly [caughtBy: string, factory: () => 
       ),
   ],
 
+  'takes an append that steps back': [
+    'an append that steps back is refused, and adds nothing',
+    () =>
+      broken((partition) => ({
+        append: async (batches) => {
+          const endOffset = partition.segments.at(-1)?.endOffset ?? 0
+          await partition.append(batches.filter(({ baseOffset }) => baseOffset >= endOffset))
+        },
+      })),
+  ],
+
+  'adds what comes before a step back': [
+    'an append that steps back is refused, and adds nothing',
+    () =>
+      broken((partition) => ({
+        append: async (batches) => {
+          for (const batch of batches) await partition.append([batch])
+        },
+      })),
+  ],
+
+  'rolls at its end wherever it should': [
+    'a roll before the end is refused',
+    () =>
+      broken((partition) => ({
+        roll: (baseOffset) => partition.roll(Math.max(baseOffset, partition.segments.at(-1)?.endOffset ?? 0)),
+      })),
+  ],
+
+  'drops all that it can': [
+    'a drop of the active segment is refused',
+    () => broken((partition) => ({ drop: (count) => partition.drop(Math.min(count, partition.segments.length - 1)) })),
+  ],
+
+  'replaces what it can': [
+    'a replace that includes the active segment is refused',
+    () =>
+      broken((partition) => ({
+        replace: (first, count, batches) => {
+          const sealed = Math.min(count, partition.segments.length - 1 - first)
+          return sealed < 1 ? undefined : partition.replace(first, sealed, batches)
+        },
+      })),
+  ],
+
+  'reads on after it was closed': [
+    'a partition that was closed refuses every call',
+    () =>
+      broken((partition) => {
+        let isClosed = false
+        return {
+          close: () => {
+            isClosed = true
+            return partition.close()
+          },
+          read: (offset, maxBytes, endOffset) => (isClosed ? [] : partition.read(offset, maxBytes, endOffset)),
+        }
+      }),
+  ],
+
+  'lists partitions after it was closed': [
+    'a storage that was closed refuses every call',
+    () =>
+      broken(
+        () => ({}),
+        () => ({ partitions: async () => [] }),
+      ),
+  ],
+
   'gives back another snapshot': [
     'a snapshot comes back whole or is forgotten',
     () => broken(() => ({ loadSnapshot: (offset) => ({ offset, bytes: Uint8Array.of(7) }) })),

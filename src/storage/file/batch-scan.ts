@@ -1,8 +1,15 @@
 import { OttlaError } from '../../errors.js'
-import { ATTRIBUTES_AT, BATCH_HEADER_BYTES, CRC_AT, MAGIC, MAGIC_AT } from '../../record/batch-layout.js'
+import {
+  ATTRIBUTES_AT,
+  BATCH_HEADER_BYTES,
+  CRC_AT,
+  LENGTH_OVERHEAD,
+  MAGIC,
+  MAGIC_AT,
+} from '../../record/batch-layout.js'
 import { readInt32, readInt64 } from '../../record/big-endian.js'
 import { crc32c } from '../../record/crc32c.js'
-import { EncodedBatch, peekBatchSize, verifyBatch } from '../../record/encoded-batch.js'
+import { batchSizeAt, EncodedBatch, peekBatchSize, verifyBatch } from '../../record/encoded-batch.js'
 import { type OpenFile, readAll } from './file-system.js'
 
 /** Bytes of a log file that are to hold batches, one behind the other. */
@@ -154,9 +161,7 @@ function hasOwnChecksum({ buffer, start, sizeInBytes }: EncodedBatch): boolean {
   return readInt32(buffer, start + CRC_AT) === (crc32c(buffer, start + ATTRIBUTES_AT, start + sizeInBytes) | 0)
 }
 
-const LENGTH_END = 12
-
 /** What the length field at `at` says, or the least there is to read where it is not in the buffer. */
 function wholeSize(buffer: Uint8Array, filled: number, at: number = 0): number {
-  return filled - at < LENGTH_END ? BATCH_HEADER_BYTES : readInt32(buffer, at + LENGTH_END - 4) + LENGTH_END
+  return filled - at < LENGTH_OVERHEAD ? BATCH_HEADER_BYTES : batchSizeAt(buffer, at)
 }

@@ -5,11 +5,13 @@ import type { RecordBatch } from '../../record/record-batch.js'
 import type { SegmentIndex } from '../segment-index.js'
 import type { PartitionStorage, Snapshot, TopicPartition } from '../storage.js'
 import { markOf, type PartitionMark } from './clean-mark.js'
-import { diskError, errorCode, removeIfThere, writeAll, writeFileAtomically } from './file-system.js'
+import { diskError, errorCode, writeAll, writeFileAtomically } from './file-system.js'
 import type { Handle } from './handle-pool.js'
-import { CLEANED_SUFFIX, DELETED_SUFFIX, GAPS_FILE, partitionName, REPLACEMENT_FILE, SWAP_SUFFIX } from './layout.js'
-import type { Gap, RecoveredPartition, Replacement } from './recovery.js'
+import { GAPS_FILE, partitionName } from './layout.js'
+import type { Gap, RecoveredPartition } from './recovery.js'
 import { type Disk, FileSegment } from './segment.js'
+import { putAway, releaseFiles, renameAway, unlinkAway } from './segment-removal.js'
+import { SegmentReplacement } from './segment-replacement.js'
 import { SnapshotFiles } from './snapshot-files.js'
 import { PartitionTail, type Stretch, type TailCache } from './tail-cache.js'
 
@@ -374,12 +376,23 @@ export class FilePartition implements PartitionStorage {
 
   /** Oldest first, each before the next, so that a crash leaves a log without a hole. */
   async #drop(count: number): Promise<void> {
+    const { disk, directory } = this.#place
     for (let left = count; left > 0; left--) {
       const segment = this.#segmentAt(0)
-      await this.#attempt('Removing', segment.path, () => this.#putAway(segment))
+      await this.#attempt('Removing', segment.path, () => renameAway(disk, segment))
+      // Its file is gone whatever comes next.
       this.#segments.shift()
       this.#tail.dropBefore(this.#segmentAt(0).baseOffset)
-      await this.#attempt('Removing', segment.path, () => this.#unlink(segment))
+      try {
+        await disk.fileSystem.syncDirectory(directory)
+      } catch (cause) {
+        // A power cut may bring it back, which must not happen behind one that is dropped after it.
+        throw this.#fail(cause, `Removing ${segment.path}`)
+      }
+      await this.#attempt('Removing', segment.path, async () => {
+        await releaseFiles(disk, segment)
+        await unlinkAway(disk, segment)
+      })
     }
   }
 
@@ -392,10 +405,10 @@ export class FilePartition implements PartitionStorage {
       while (this.#active.baseOffset > offset) {
         const segment = this.#active
         if (this.#segments.length === 1) this.#segments.unshift(await this.#create(offset))
-        await this.#putAway(segment)
+        await putAway(disk, directory, segment)
         this.#segments.pop()
         this.#durableEndOffset = Math.min(this.#durableEndOffset, this.#active.endOffset)
-        await this.#unlink(segment)
+        await unlinkAway(disk, segment)
       }
       await this.#active.truncateTo(offset)
       await disk.fileSystem.syncDirectory(directory)
@@ -405,10 +418,6 @@ export class FilePartition implements PartitionStorage {
     this.#durableEndOffset = Math.min(this.#durableEndOffset, this.#active.endOffset)
   }
 
-  /**
-   * In Kafka's order. From the rename to .swap on the replacement counts, and opening after a crash brings it to its
-   * end; until then it never was.
-   */
   async #replace(
     first: number,
     count: number,
@@ -416,29 +425,20 @@ export class FilePartition implements PartitionStorage {
   ): Promise<void> {
     const { disk, directory, indexIntervalBytes } = this.#place
     const old = this.#segments.slice(first, first + count)
-    const { baseOffset } = this.#segmentAt(first)
     const { baseOffset: endOffset } = this.#segmentAt(first + count)
-    const segment = new FileSegment(disk, directory, baseOffset, indexIntervalBytes)
-    const { fileSystem } = disk
-    const [cleaned, swap] = [segment.path + CLEANED_SUFFIX, segment.path + SWAP_SUFFIX]
-    const replacementPath = join(directory, REPLACEMENT_FILE)
+    const segment = new FileSegment(disk, directory, this.#segmentAt(first).baseOffset, indexIntervalBytes)
+    const replacement = new SegmentReplacement(disk, directory, segment, old, endOffset)
     try {
-      await segment.writeAs(cleaned, batches, endOffset)
+      await replacement.write(batches)
       if (segment.endOffset < endOffset) await this.#addGap([segment.endOffset, endOffset])
-      const replacement: Replacement = { baseOffset, endOffset }
-      await writeFileAtomically(fileSystem, replacementPath, Buffer.from(JSON.stringify(replacement)))
-      await fileSystem.syncDirectory(directory)
-      await fileSystem.rename(cleaned, swap)
+      await replacement.decide()
     } catch (error) {
-      await removeIfThere(fileSystem, cleaned)
+      await replacement.discard()
       // The batches may fail to come for reasons of their own.
       throw errorCode(error) === undefined ? error : diskError(error, `Replacing ${segment.path}`)
     }
     try {
-      await fileSystem.syncDirectory(directory)
-      for (const each of old) await this.#putAway(each)
-      await fileSystem.rename(swap, segment.path)
-      await fileSystem.syncDirectory(directory)
+      await replacement.takePlace()
     } catch (cause) {
       // Some of the files have their new names: only opening again brings it to its end.
       throw this.#fail(cause, `Replacing ${segment.path}`)
@@ -447,24 +447,7 @@ export class FilePartition implements PartitionStorage {
     this.#segments.splice(first, count, segment)
     this.#tail.dropBefore(endOffset)
     await segment.saveIndexes()
-    await this.#attempt('Removing what was replaced by', segment.path, async () => {
-      for (const each of old) await fileSystem.unlink(each.path + DELETED_SUFFIX)
-      await fileSystem.unlink(replacementPath)
-    })
-  }
-
-  /** Takes the files of a segment out of the log, for good before it resolves. Reads under way keep theirs. */
-  async #putAway(segment: FileSegment): Promise<void> {
-    const { disk, directory } = this.#place
-    await disk.fileSystem.rename(segment.path, segment.path + DELETED_SUFFIX)
-    await disk.fileSystem.syncDirectory(directory)
-    for (const path of segment.indexPaths) await removeIfThere(disk.fileSystem, path)
-    // Nothing is left to lose in it, so that closing fails is nobody's concern.
-    void disk.handles.retire(segment).catch(() => undefined)
-  }
-
-  async #unlink(segment: FileSegment): Promise<void> {
-    await this.#place.disk.fileSystem.unlink(segment.path + DELETED_SUFFIX)
+    await this.#attempt('Removing what was replaced by', segment.path, () => replacement.removeOld())
   }
 
   async #addGap(gap: Gap): Promise<void> {

@@ -160,12 +160,13 @@ export class FileStorage implements Storage {
     checkPartitionName(at)
     const name = partitionName(at)
     await (await this.#opened.get(name))?.abandon()
-    this.#marks.delete(name)
-    if (!this.#partitions.delete(name)) return
+    if (!this.#partitions.has(name)) return
     const { fileSystem } = this.#disk
     const deleted = join(this.directory, deletedName(at, randomId()))
     try {
       await fileSystem.rename(join(this.directory, name), deleted)
+      this.#partitions.delete(name)
+      this.#marks.delete(name)
       this.#rootChanges++
       await this.#syncRoot()
       await this.#removeDirectory(deleted)
@@ -189,6 +190,9 @@ export class FileStorage implements Storage {
 
   async #takeHold(context: StorageContext): Promise<void> {
     const { fileSystem } = this.#disk
+    this.#rootChanges = 0
+    this.#rootChangesSynced = 0
+    this.#rootFailure = undefined
     await this.#makeDirectory()
     // Looked at before the lock file is made: a directory that is not ours is not touched.
     await this.#checkLayout()

@@ -1,5 +1,7 @@
 import * as fs from 'node:fs'
+import { dirname } from 'node:path'
 import { OttlaError } from '../../errors.js'
+import { TEMPORARY_SUFFIX } from './layout.js'
 import type { DirectoryLock } from './lock.js'
 
 /**
@@ -73,7 +75,7 @@ export const nodeFileSystem: FileSystem = {
     const entries = await call<fs.Dirent[]>((done) => fs.readdir(directory, { withFileTypes: true }, done))
     return entries.map((entry) => ({ name: entry.name, isDirectory: entry.isDirectory() }))
   },
-  makeDirectory: (path) => call((done) => fs.mkdir(path, { recursive: true }, done)),
+  makeDirectory,
   removeDirectory: (path) => call((done) => fs.rmdir(path, done)),
   rename: (from, to) => call((done) => fs.rename(from, to, done)),
   unlink: (path) => call((done) => fs.unlink(path, done)),
@@ -92,6 +94,30 @@ export const nodeFileSystem: FileSystem = {
     const { lockDirectory } = await import('./lock.js')
     return lockDirectory(directory, sinceMs)
   },
+}
+
+/** Node's own way to do it never ends where a directory that is there takes no new ones, as /proc does not. */
+async function makeDirectory(path: string): Promise<string | undefined> {
+  try {
+    return (await makeOneDirectory(path)) ? path : undefined
+  } catch (error) {
+    const parent = dirname(path)
+    if (errorCode(error) !== 'ENOENT' || parent === path) throw error
+    const topmost = await makeDirectory(parent)
+    const isMade = await makeOneDirectory(path)
+    return topmost ?? (isMade ? path : undefined)
+  }
+}
+
+/** True where it was made, false where it is there. */
+async function makeOneDirectory(path: string): Promise<boolean> {
+  try {
+    await call<void>((done) => fs.mkdir(path, done))
+    return true
+  } catch (error) {
+    if ((await nodeFileSystem.stat(path))?.isDirectory) return false
+    throw error
+  }
 }
 
 class NodeFile implements OpenFile {
@@ -177,7 +203,7 @@ export async function writeFile(fileSystem: FileSystem, path: string, content: U
 
 /** Puts a file in its place whole and for good: after a power cut there is the old one or the new one. */
 export async function writeFileAtomically(fileSystem: FileSystem, path: string, content: Uint8Array): Promise<void> {
-  const temporary = `${path}.tmp`
+  const temporary = path + TEMPORARY_SUFFIX
   await writeAndClose(fileSystem, temporary, content, true)
   await fileSystem.rename(temporary, path)
 }

@@ -5,6 +5,8 @@ export interface PooledFile {
   readonly path: string
   /** Called before the file is closed to make room; nobody uses it meanwhile. */
   beforeEviction(file: OpenFile): Promise<void>
+  /** Told that closing it to make room failed: whoever the room was for has nothing to do with it. */
+  onEvictionFailed(error: unknown): void
 }
 
 /** An open file in use: it stays open until it is released. All but `file` is the pool's own. */
@@ -26,6 +28,8 @@ export class HandlePool {
   /** Open files, the longest unused first. */
   readonly #entries = new Map<PooledFile, Handle>()
   readonly #opening = new Map<PooledFile, Promise<void>>()
+  /** Files on their way out to make room; one that is opened anew meanwhile may be there twice. */
+  readonly #evictions = new Set<{ readonly owner: PooledFile; readonly done: Promise<void> }>()
   /** Counts files that are being opened or closed too. */
   #openCount = 0
   readonly #waiting: (() => void)[] = []
@@ -72,6 +76,19 @@ export class HandlePool {
     // One that is being opened would stay open behind our back.
     await this.#opening.get(owner)
     const entry = this.#entries.get(owner)
+    const evictions = [...this.#evictions].filter((each) => each.owner === owner)
+    await Promise.all([this.#retire(owner, entry), ...evictions.map(({ done }) => done)])
+  }
+
+  /** Closes every file, whatever fails on the way; the first failure is told. */
+  async closeAll(): Promise<void> {
+    const evicted = Array.from(this.#evictions, ({ owner }) => owner)
+    const owners = new Set([...this.#entries.keys(), ...this.#opening.keys(), ...evicted])
+    const retired = await Promise.allSettled(Array.from(owners, (owner) => this.retire(owner)))
+    for (const each of retired) if (each.status === 'rejected') throw each.reason
+  }
+
+  async #retire(owner: PooledFile, entry: Handle | undefined): Promise<void> {
     if (entry === undefined) return
     this.#entries.delete(owner)
     entry.isRetired = true
@@ -79,10 +96,6 @@ export class HandlePool {
     return new Promise((resolve, reject) => {
       entry.whenClosed = (error) => (error === undefined ? resolve() : reject(error))
     })
-  }
-
-  async closeAll(): Promise<void> {
-    await Promise.all([...this.#entries.keys()].map((owner) => this.retire(owner)))
   }
 
   async #acquireLater(owner: PooledFile, mode: OpenMode): Promise<Handle> {
@@ -130,13 +143,25 @@ export class HandlePool {
       const [owner, entry] = idle
       // Out of the map at once: whoever wants it meanwhile opens it anew.
       this.#entries.delete(owner)
+      const eviction = { owner, done: this.#evict(owner, entry) }
+      this.#evictions.add(eviction)
+      await eviction.done
+      this.#evictions.delete(eviction)
+    }
+    this.#openCount++
+  }
+
+  /** Never rejects. */
+  async #evict(owner: PooledFile, entry: Handle): Promise<void> {
+    try {
       try {
         await owner.beforeEviction(entry.file)
       } finally {
         await this.#close(entry)
       }
+    } catch (error) {
+      owner.onEvictionFailed(error)
     }
-    this.#openCount++
   }
 
   #longestIdle(): [PooledFile, Handle] | undefined {

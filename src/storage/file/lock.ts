@@ -38,13 +38,15 @@ export async function lockDirectory(directory: string, sinceMs: number): Promise
   if (other !== undefined) throw locked(directory, other)
   held.set(inode, holder)
   let fd: number | undefined
+  let socket: Server | undefined
   try {
     fd = openExclusively(directory)
     const isFlocked = process.platform === 'linux' && flock(fd, directory)
-    const socket = process.platform === 'linux' ? await bindSocket(inode, directory, isFlocked) : undefined
+    socket = process.platform === 'linux' ? await bindSocket(inode, directory, isFlocked) : undefined
     writeHolder(fd, holder)
     return new HeldDirectory(inode, fd, socket)
   } catch (error) {
+    await closeSocket(socket)
     if (fd !== undefined) fs.closeSync(fd)
     held.delete(inode)
     throw error
@@ -66,8 +68,7 @@ class HeldDirectory implements DirectoryLock {
     const fd = this.#fd
     if (fd === undefined) return
     this.#fd = undefined
-    const socket = this.#socket
-    if (socket !== undefined) await new Promise<void>((resolve) => socket.close(() => resolve()))
+    await closeSocket(this.#socket)
     try {
       fs.ftruncateSync(fd, 0)
     } finally {
@@ -151,6 +152,10 @@ async function bindSocket(inode: string, directory: string, isFlocked: boolean):
       { cause },
     )
   }
+}
+
+async function closeSocket(socket: Server | undefined): Promise<void> {
+  if (socket !== undefined) await new Promise<void>((resolve) => socket.close(() => resolve()))
 }
 
 function writeHolder(fd: number, holder: Holder): void {

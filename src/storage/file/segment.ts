@@ -1,9 +1,7 @@
 import { OttlaError } from '../../errors.js'
-import { BATCH_HEADER_BYTES, BATCH_LENGTH_AT } from '../../record/batch-layout.js'
-import { readInt32 } from '../../record/big-endian.js'
-import type { EncodedBatch } from '../../record/encoded-batch.js'
+import { BATCH_HEADER_BYTES, batchSizeAt, type EncodedBatch } from '../../record/encoded-batch.js'
 import type { RecordBatch } from '../../record/record-batch.js'
-import { SegmentIndex } from '../segment-index.js'
+import { DEFAULT_INDEX_INTERVAL_BYTES, SegmentIndex } from '../segment-index.js'
 import type { Segment } from '../storage.js'
 import { corruption, type Damage, scanBatches, verifiedBatch } from './batch-scan.js'
 import type { SegmentMark } from './clean-mark.js'
@@ -118,6 +116,11 @@ export class FileSegment implements Segment, PooledFile {
     // Whoever syncs next hears of the failure.
     this.#eviction = this.#dataSync(file).catch(() => undefined)
     return this.#eviction
+  }
+
+  /** A sealed segment was synced before, and loses nothing; any other fails the next sync. */
+  onEvictionFailed(error: unknown): void {
+    this.#syncFailure ??= error
   }
 
   /**
@@ -430,8 +433,7 @@ export class FileSegment implements Segment, PooledFile {
       const isAtEnd = chunk.nextPosition >= this.sizeInBytes
       if (chunk.batches.length > 0) return isAtEnd ? chunk : { ...chunk, room: -1 }
       if (at > 0) continue
-      needed =
-        filled < BATCH_HEADER_BYTES ? BATCH_HEADER_BYTES : readInt32(buffer, BATCH_LENGTH_AT) + BATCH_LENGTH_AT + 4
+      needed = filled < BATCH_HEADER_BYTES ? BATCH_HEADER_BYTES : batchSizeAt(buffer, 0)
       if (filled < length || position + needed > this.sizeInBytes) {
         const reason = `the file ends inside a batch of ${needed} bytes`
         return { path: this.path, position, expectedOffset, reason, cause: undefined }
@@ -461,8 +463,6 @@ const EMPTY: SegmentMark = {
   indexBytes: undefined,
   timeIndexBytes: undefined,
 }
-
-const DEFAULT_INDEX_INTERVAL_BYTES = 4096
 
 /** A read begins at an index entry, most often less than this before what is wanted. */
 const READ_SLACK_BYTES = 2 * DEFAULT_INDEX_INTERVAL_BYTES

@@ -1,10 +1,6 @@
-import { BATCH_LENGTH_AT } from '../../record/batch-layout.js'
-import { readInt32 } from '../../record/big-endian.js'
-import { EncodedBatch } from '../../record/encoded-batch.js'
+import { batchSizeAt, EncodedBatch } from '../../record/encoded-batch.js'
 import type { RecordBatch } from '../../record/record-batch.js'
 import { LARGEST_POOLED_SLAB_BYTES, type Slab, SlabPool } from '../slab-pool.js'
-
-const LENGTH_OVERHEAD = 12
 
 /** Batches of one append that lie behind one another in a slab. */
 export interface Stretch {
@@ -147,7 +143,7 @@ export class PartitionTail {
       if (stretch === undefined) break
       const { bytes } = stretch.slab.slab
       for (let position = stretch.start; position < stretch.end; ) {
-        const batch = new EncodedBatch(bytes, position, readInt32(bytes, position + BATCH_LENGTH_AT) + LENGTH_OVERHEAD)
+        const batch = new EncodedBatch(bytes, position, batchSizeAt(bytes, position))
         position += batch.sizeInBytes
         if (batch.lastOffset < offset) continue
         if (batch.lastOffset >= endOffset || (batch.sizeInBytes > room && batches.length > 0)) return batches

@@ -124,6 +124,20 @@ describe('a sync', () => {
     await (await open(place, { fileSystem: new FaultyFileSystem() })).storage.close()
   })
 
+  it('of the root that failed is forgotten when the storage opens anew', async () => {
+    const { disk, place, storage, log } = await openFaulty()
+    disk.plan = (call) => (call.act === 'syncDirectory' && call.path === place ? 'EIO' : undefined)
+    await log.append([batchAt(0)])
+    await expect((async () => log.sync())()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    disk.plan = () => undefined
+    await expect(storage.close()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    await storage.open({ clock: new ManualClock(), onRecovery: () => undefined })
+    const other = await storage.openPartition({ topic: 'orders', partition: 1 })
+    await other.append([batchAt(0)])
+    await other.sync()
+    await storage.close()
+  })
+
   it('covers the new directory, the new file and the bytes, in that order before the durable end moves', async () => {
     const { disk, place, storage, log } = await openFaulty()
     await log.append([batchAt(0)])
@@ -242,6 +256,55 @@ describe('a read', () => {
   })
 })
 
+describe('a drop', () => {
+  it('of which the directory sync fails lists no segment without a file, and is the last change', async () => {
+    const { disk, place, storage, log } = await openFaulty()
+    for (let base = 0; base < 4; base += 2) {
+      await fill(log, 2)
+      await log.roll(base + 2)
+    }
+    disk.plan = (call) => (call.act === 'syncDirectory' ? 'EIO' : undefined)
+    await expect((async () => log.drop(1))()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    disk.plan = () => undefined
+    expect(log.segments.map(({ baseOffset }) => baseOffset)).toEqual([2, 4])
+    expect(await offsetsIn(log)).toEqual([2, 3])
+    await expect((async () => log.drop(1))()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    await storage.close()
+    const { storage: next, log: found } = await open(place, { fileSystem: new FaultyFileSystem() })
+    expect(await offsetsIn(found)).toEqual([2, 3])
+    await next.close()
+  })
+
+  it('of which the rename fails changes nothing, and may be tried again', async () => {
+    const { disk, storage, log } = await openFaulty()
+    await fill(log, 2)
+    await log.roll(2)
+    disk.plan = (call) => (of('rename')(call) ? 'EIO' : undefined)
+    await expect((async () => log.drop(1))()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    disk.plan = () => undefined
+    expect(await offsetsIn(log)).toEqual([0, 1])
+    await log.drop(1)
+    expect(await offsetsIn(log)).toEqual([])
+    await storage.close()
+  })
+})
+
+describe('a partition', () => {
+  it('whose deletion fails is still there, and can be deleted again', async () => {
+    const { disk, storage, log } = await openFaulty()
+    await fill(log, 2)
+    disk.plan = (call) => (of('rename', 'orders-0')(call) ? 'EIO' : undefined)
+    await expect(storage.deletePartition(AT)).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    disk.plan = () => undefined
+    expect(await storage.partitions()).toEqual([AT])
+    expect(await offsetsIn(await storage.openPartition(AT))).toEqual([0, 1])
+    await storage.deletePartition(AT)
+    expect(await storage.partitions()).toEqual([])
+    expect(endOf(await storage.openPartition(AT))).toBe(0)
+    await storage.close()
+  })
+})
+
 describe('failing every call', () => {
   interface Progress {
     synced: number
@@ -318,11 +381,11 @@ describe('the file handles', () => {
   })
 
   /** Appends to one partition, and then to so many others that its file is closed to make room. */
-  async function evict(durability: 'fsync' | 'os', fault?: string) {
+  async function evict(durability: 'fsync' | 'os', fault?: string, act: DiskCall['act'] = 'dataSync') {
     const disk = new FaultyFileSystem()
     const { storage, log } = await open(directory(), { durability, fileSystem: disk })
     await log.append([batchAt(0)])
-    disk.plan = (call) => (call.act === 'dataSync' && call.path.includes('orders-0') ? fault : undefined)
+    disk.plan = (call) => (of(act)(call) && call.path.includes('orders-0') ? fault : undefined)
     await Promise.all(upTo(300).map((partition) => storage.openPartition({ topic: 'wide', partition })))
     const syncs = disk.calls.filter(({ act, path }) => act === 'dataSync' && path.includes('orders-0')).length
     disk.plan = () => undefined
@@ -340,8 +403,11 @@ describe('the file handles', () => {
     }
   })
 
-  it('whose sync failed while they made room fail the next sync', async () => {
-    const { storage, log } = await evict('fsync', 'EIO')
+  it.each([
+    ['sync', 'fsync', 'dataSync'],
+    ['close', 'os', 'close'],
+  ] as const)('whose %s failed while they made room fail the next sync', async (_, durability, act) => {
+    const { storage, log } = await evict(durability, 'EIO', act)
     await log.append([batchAt(1)])
     await expect((async () => log.sync())()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
     await storage.close()

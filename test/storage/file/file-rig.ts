@@ -106,7 +106,7 @@ export function logPath(directory: string, baseOffset: number, suffix = '.log'):
 }
 
 export interface DiskCall {
-  readonly act: 'open' | 'read' | 'write' | 'truncate' | 'dataSync' | 'rename' | 'unlink' | 'syncDirectory'
+  readonly act: 'open' | 'read' | 'write' | 'truncate' | 'dataSync' | 'close' | 'rename' | 'unlink' | 'syncDirectory'
   readonly path: string
 }
 
@@ -208,5 +208,6 @@ class FaultyFile implements OpenFile {
   async close(): Promise<void> {
     this.#disk.openFiles--
     await this.#file.close()
+    this.#disk.check({ act: 'close', path: this.#path })
   }
 }

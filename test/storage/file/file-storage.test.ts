@@ -1,5 +1,5 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
 import { FileStorage } from '../../../src/storage/file/file-storage.js'
 import { storageSuite } from '../../../src/testing/storage-suite.js'
@@ -62,9 +62,13 @@ describe('the options', () => {
 })
 
 describe('the root directory', () => {
-  it('is made with those above it, and says its layout', async () => {
-    const place = join(directory(), 'a', 'b')
-    const { storage } = await open(place)
+  it('is made with those above it, all for good, and says its layout', async () => {
+    const above = directory()
+    const place = join(above, 'a', 'b')
+    const disk = new FaultyFileSystem()
+    const { storage } = await open(place, { fileSystem: disk })
+    const synced = disk.calls.filter(({ act }) => act === 'syncDirectory').map(({ path }) => path)
+    expect(synced.slice(0, 3)).toEqual([join(above, 'a'), above, dirname(above)])
     expect(readFileSync(join(place, 'ottla.json'), 'utf8')).toBe('{"layout":1}\n')
     await storage.close()
   })
@@ -104,6 +108,12 @@ describe('the root directory', () => {
     const again = await open(place)
     expect(existsSync(join(place, 'clean-shutdown.json'))).toBe(false)
     await again.storage.close()
+  })
+
+  it.skipIf(process.platform !== 'linux')('that cannot be made is refused', async () => {
+    await expect(new FileStorage('/proc/self/ottla/data').open(context)).rejects.toMatchObject({
+      code: 'OTTLA_STORAGE_FAILED',
+    })
   })
 
   it('that is a file is refused', async () => {

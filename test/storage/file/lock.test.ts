@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { buildSync } from 'esbuild'
@@ -143,6 +143,15 @@ describe('a directory', () => {
     expect(outcome).toBe('OTTLA_LOCKED')
     await worker.terminate()
     await storage.close()
+  })
+
+  it.skipIf(process.platform !== 'linux')('is let go of when its holder cannot write its name down', async () => {
+    const place = directory()
+    mkdirSync(place)
+    symlinkSync('/dev/full', join(place, '.lock'))
+    await expect(lockDirectory(place, 0)).rejects.toThrow()
+    rmSync(join(place, '.lock'))
+    await (await lockDirectory(place, 0)).release()
   })
 
   it('holds nothing when its lock file is all that is left of a dead holder', async () => {
