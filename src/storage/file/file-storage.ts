@@ -4,7 +4,7 @@ import { randomId } from '../../random-id.js'
 import type { PartitionOptions, PartitionStorage, Storage, StorageContext, TopicPartition } from '../storage.js'
 import { decodeMarks, encodeMarks, type Marks, type PartitionMark } from './clean-mark.js'
 import { FilePartition, type PartitionPlace } from './file-partition.js'
-import { diskError, type FileSystem, nodeFileSystem, readFile, writeFile, writeFileAtomically } from './file-system.js'
+import { diskError, type FileSystem, readFile, writeFile, writeFileAtomically } from './file-system.js'
 import { HandlePool } from './handle-pool.js'
 import {
   CLEAN_FILE,
@@ -75,7 +75,8 @@ export class FileStorage implements Storage {
   readonly segmentBytes: number | undefined
   readonly #durability: 'fsync' | 'interval' | 'os'
   readonly #syncIntervalMs: number
-  readonly #disk: Disk
+  readonly #fileSystem: FileSystem | undefined
+  #openedDisk: Disk | undefined
   readonly #cache = new TailCache(CACHE_BYTES)
   /** So that ten thousand partitions that open or close at once do not open ten thousand files. */
   readonly #limiter = new Limiter(MAX_OPENING_OR_CLOSING)
@@ -99,18 +100,12 @@ export class FileStorage implements Storage {
   constructor(directory: string, options: FileStorageOptions = {}) {
     checkOptions(directory, options)
     const { durability = DEFAULTS.durability, syncIntervalMs = DEFAULTS.syncIntervalMs } = options
-    const { fileSystem = nodeFileSystem } = options
     this.directory = resolve(directory)
     this.acknowledgeAfter = durability === 'fsync' ? 'sync' : 'append'
     this.segmentBytes = options.segmentBytes
     this.#durability = durability
     this.#syncIntervalMs = syncIntervalMs
-    this.#disk = {
-      fileSystem,
-      handles: new HandlePool(fileSystem, MAX_OPEN_FILES),
-      syncLimiter: new Limiter(MAX_SYNCS),
-      syncsFiles: durability !== 'os',
-    }
+    this.#fileSystem = options.fileSystem
   }
 
   async open(context: StorageContext): Promise<void> {
@@ -188,8 +183,25 @@ export class FileStorage implements Storage {
     await this.#closing
   }
 
+  get #disk(): Disk {
+    if (this.#openedDisk === undefined) throw this.#notOpen()
+    return this.#openedDisk
+  }
+
+  /** Node's files come with its streams and the lock with sockets: a program that stays in memory loads neither. */
+  async #openDisk(): Promise<Disk> {
+    const fileSystem = this.#fileSystem ?? (await import('./node-file-system.js')).nodeFileSystem
+    return {
+      fileSystem,
+      handles: new HandlePool(fileSystem, MAX_OPEN_FILES),
+      syncLimiter: new Limiter(MAX_SYNCS),
+      syncsFiles: this.#durability !== 'os',
+    }
+  }
+
   async #takeHold(context: StorageContext): Promise<void> {
-    const { fileSystem } = this.#disk
+    this.#openedDisk ??= await this.#openDisk()
+    const { fileSystem } = this.#openedDisk
     this.#rootChanges = 0
     this.#rootChangesSynced = 0
     this.#rootFailure = undefined
@@ -384,7 +396,11 @@ export class FileStorage implements Storage {
 
   #assertOpen(): StorageContext {
     if (this.#context !== undefined && this.#status === 'open') return this.#context
-    throw new OttlaError('OTTLA_CLOSED', `The FileStorage of ${this.directory} is closed: open it before it is used.`)
+    throw this.#notOpen()
+  }
+
+  #notOpen(): OttlaError {
+    return new OttlaError('OTTLA_CLOSED', `The FileStorage of ${this.directory} is closed: open it before it is used.`)
   }
 
   #invalid(problem: string): OttlaError {
