@@ -282,11 +282,9 @@ export function brokerSettings(
 }
 
 /** A topic's configs by Kafka's names, as createTopics and alterConfigs carry them: checked, in one spelling. Throws OTTLA_INVALID_CONFIG. */
-export function parseTopicConfigs(
-  configs: ReadonlyMap<string, string | null> | Readonly<Record<string, string | null>>,
-): Record<string, string> {
+export function parseTopicConfigs(configs: Readonly<Record<string, string | null>>): Record<string, string> {
   const parsed: Record<string, string> = {}
-  for (const [name, value] of isMap(configs) ? configs : Object.entries(configs)) {
+  for (const [name, value] of Object.entries(configs)) {
     const config = TOPIC_NAMES.get(name)
     if (config === undefined) throw unknownConfig('topic', name, [...TOPIC_NAMES.keys()])
     parsed[name] = String(parseValue('topic', name, config, value))
@@ -489,12 +487,6 @@ function editDistance(a: string, b: string): number {
 
 function camelCase(name: string): string {
   return name.replace(/\.(.)/g, (_, letter: string) => letter.toUpperCase())
-}
-
-function isMap(
-  configs: ReadonlyMap<string, string | null> | Readonly<Record<string, string | null>>,
-): configs is ReadonlyMap<string, string | null> {
-  return configs instanceof Map
 }
 
 function invalid(message: string): OttlaError {

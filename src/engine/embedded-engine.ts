@@ -1,21 +1,21 @@
 import { OttlaError } from '../errors.js'
-import {
-  type CommitOffsetsRequest,
-  type FetchedOffset,
-  type FetchOffsetsRequest,
-  GroupCoordinator,
-  type GroupDescription,
-  type GroupListing,
-  type HeartbeatOptions,
-  type HeartbeatRequest,
-  type JoinGroupRequest,
-  type JoinGroupResult,
-  type LeaveGroupRequest,
-  type LeaveGroupResult,
-  type OffsetCommitResult,
-  type SyncGroupRequest,
-  type SyncGroupResult,
-} from '../group/group-coordinator.js'
+import { GroupCoordinator } from '../group/group-coordinator.js'
+import type {
+  CommitOffsetsRequest,
+  FetchedOffset,
+  FetchOffsetsRequest,
+  GroupDescription,
+  GroupListing,
+  HeartbeatOptions,
+  HeartbeatRequest,
+  JoinGroupRequest,
+  JoinGroupResult,
+  LeaveGroupRequest,
+  LeaveGroupResult,
+  OffsetCommitResult,
+  SyncGroupRequest,
+  SyncGroupResult,
+} from '../group/group-requests.js'
 import type { PartitionLog } from '../log/partition-log.js'
 import type { RecoveryReport, Storage, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
@@ -40,11 +40,18 @@ import type {
   TopicOutcome,
   Waiting,
 } from './engine.js'
-import { asOttlaError, engineClosed, namedTwice, unknownPartition, unknownTopic } from './engine-errors.js'
+import {
+  asOttlaError,
+  engineClosed,
+  internalTopic,
+  namedTwice,
+  unknownPartition,
+  unknownTopic,
+} from './engine-errors.js'
 import { fetchFromLogs } from './fetch.js'
 import { appendRecords, type KeyedRecord, replay } from './keyed-log.js'
 import { repeatedNames } from './repeated-names.js'
-import { CONSUMER_OFFSETS, checkTopicName } from './topic-name.js'
+import { CONSUMER_OFFSETS, checkTopicName, isInternalTopic } from './topic-name.js'
 import { TopicStore } from './topic-store.js'
 import type { TopicState } from './topics.js'
 
@@ -52,6 +59,8 @@ export interface EmbeddedEngineOptions {
   readonly storage: Storage
   readonly clock: Clock
   readonly settings: BrokerSettings
+  /** Told of a failure that no call answers for, such as that of a retention by time. */
+  readonly onError?: ((error: OttlaError) => void) | undefined
 }
 
 /**
@@ -66,6 +75,9 @@ export class EmbeddedEngine implements Engine {
   readonly #settings: BrokerSettings
   readonly #store: TopicStore
   readonly #coordinator: GroupCoordinator
+  readonly #onError: (error: OttlaError) => void
+  /** Creations and deletions of topics, one after the other. Never rejects. */
+  #topicChanges: Promise<unknown> = Promise.resolve()
   #cancelRetention: (() => void) | undefined
   #closing: Promise<void> | undefined
 
@@ -75,6 +87,7 @@ export class EmbeddedEngine implements Engine {
     this.#storage = storage
     this.#clock = clock
     this.#settings = settings
+    this.#onError = options.onError ?? (() => {})
     this.#store = new TopicStore(options)
     this.#coordinator = new GroupCoordinator({
       clock,
@@ -114,11 +127,15 @@ export class EmbeddedEngine implements Engine {
     return { clusterId, version, topics: Array.from(names, (name) => this.#describeTopic(name)) }
   }
 
-  async createTopics(request: CreateTopicsRequest): Promise<TopicOutcome[]> {
-    const outcomes = await this.#store.create(request.topics, request.validateOnly === true)
-    return outcomes.map((outcome, index) =>
-      OttlaError.is(outcome) ? refused(request.topics[index]?.name ?? '', outcome) : accepted(outcome),
-    )
+  createTopics(request: CreateTopicsRequest): Promise<TopicOutcome[]> {
+    return this.#changeTopics(async () => {
+      // A deletion may have failed to do so.
+      if (request.validateOnly !== true) await this.#removeOffsetsOfDeletedTopics()
+      const outcomes = await this.#store.create(request.topics, request.validateOnly === true)
+      return outcomes.map((outcome, index) =>
+        OttlaError.is(outcome) ? refused(request.topics[index]?.name ?? '', outcome) : accepted(outcome),
+      )
+    })
   }
 
   createPartitions(topics: readonly { name: string; totalCount: number }[]): Promise<TopicOutcome[]> {
@@ -131,7 +148,7 @@ export class EmbeddedEngine implements Engine {
 
   deleteTopics(names: readonly string[]): Promise<TopicOutcome[]> {
     const repeated = repeatedNames(names)
-    return oneByOne(names, async (name) => {
+    const deleteTopic = async (name: string): Promise<TopicOutcome> => {
       if (repeated.has(name)) return refused(name, namedTwice(name))
       try {
         const deleted = await this.#store.delete(name)
@@ -140,7 +157,8 @@ export class EmbeddedEngine implements Engine {
       } catch (error) {
         return refused(name, error)
       }
-    })
+    }
+    return this.#changeTopics(() => oneByOne(names, deleteTopic))
   }
 
   async describeConfigs(resources: readonly ConfigResource[]): Promise<ConfigDescription[]> {
@@ -184,6 +202,8 @@ export class EmbeddedEngine implements Engine {
   }
 
   produce(request: ProduceRequest): Promise<ProduceResult> {
+    if (isInternalTopic(request.topic))
+      return Promise.reject(internalTopic(request.topic, 'takes no messages of others'))
     const log = this.#store.find(request)
     if (log === undefined) return Promise.reject(this.#closing ? engineClosed() : unknownPartition(request))
     return log.append(request.batch)
@@ -286,6 +306,21 @@ export class EmbeddedEngine implements Engine {
     for (const log of this.#store.logs(CONSUMER_OFFSETS) ?? []) {
       await replay(log, (key, value) => this.#coordinator.replay(key, value))
     }
+    // The process may have ended between the deletion of a topic and that of its offsets.
+    await this.#removeOffsetsOfDeletedTopics()
+  }
+
+  async #removeOffsetsOfDeletedTopics(): Promise<void> {
+    for (const topic of this.#coordinator.committedTopics()) {
+      if (this.#store.get(topic) === undefined) await this.#coordinator.removeTopic(topic)
+    }
+  }
+
+  /** So that a topic which is created again never finds the offsets of the one that is being deleted. */
+  #changeTopics<T>(change: () => Promise<T>): Promise<T> {
+    const changed = this.#topicChanges.then(change)
+    this.#topicChanges = changed.catch(() => undefined)
+    return changed
   }
 
   async #appendOffsets(groupId: string, records: readonly KeyedRecord[]): Promise<void> {
@@ -306,8 +341,14 @@ export class EmbeddedEngine implements Engine {
 
   #scheduleRetention(): void {
     this.#cancelRetention = this.#clock.schedule(async () => {
-      // A log that could not drop a segment says so to whoever writes to it next; here the others go on.
-      for (const { name } of this.#store.topics) await Promise.allSettled([this.#store.applyRetention(name)])
+      for (const { name } of this.#store.topics) {
+        try {
+          await this.#store.applyRetention(name)
+        } catch (error) {
+          // It ends with the broker, and a topic may be deleted in the midst of it; anything else is told.
+          if (this.#closing === undefined && this.#store.get(name) !== undefined) this.#onError(asOttlaError(error))
+        }
+      }
       if (this.#closing === undefined) this.#scheduleRetention()
     }, this.#settings.retentionCheckIntervalMs)
   }

@@ -14,7 +14,7 @@ import type {
   OffsetCommitResult,
   SyncGroupRequest,
   SyncGroupResult,
-} from '../group/group-coordinator.js'
+} from '../group/group-requests.js'
 import type { RecordBatch } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { ConfigEntry } from './config.js'

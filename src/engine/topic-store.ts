@@ -18,6 +18,7 @@ import { repeatedNames } from './repeated-names.js'
 import { CLUSTER_METADATA, CONSUMER_OFFSETS, checkTopicName, isInternalTopic } from './topic-name.js'
 import {
   clusterRecord,
+  deletedLogStartRecord,
   deletedTopicRecord,
   logStartRecord,
   type MetadataRecord,
@@ -31,6 +32,8 @@ export interface TopicStoreOptions {
   readonly storage: Storage
   readonly clock: Clock
   readonly settings: BrokerSettings
+  /** Told of what failed beside the call that brought it about, which went well. */
+  readonly onError?: ((error: OttlaError) => void) | undefined
 }
 
 const MAX_PARTITIONS = 10_000
@@ -47,6 +50,7 @@ export class TopicStore {
   readonly #storage: Storage
   readonly #clock: Clock
   readonly #settings: BrokerSettings
+  readonly #onError: (error: OttlaError) => void
   readonly #catalog = new TopicCatalog()
   readonly #logs = new Map<string, PartitionLog[]>()
   readonly #changeListeners = new Set<() => void>()
@@ -59,6 +63,7 @@ export class TopicStore {
     this.#storage = options.storage
     this.#clock = options.clock
     this.#settings = options.settings
+    this.#onError = options.onError ?? (() => {})
   }
 
   get clusterId(): string {
@@ -95,7 +100,8 @@ export class TopicStore {
 
   /** Reads `__cluster_metadata` and opens every log. */
   async load(): Promise<void> {
-    const metadata = await this.#openLog({ topic: CLUSTER_METADATA, partition: 0 }, undefined)
+    // Producer ids are never given twice and topics never lost, so here `durability: 'os'` does not hold either.
+    const metadata = await this.#openLog({ topic: CLUSTER_METADATA, partition: 0 }, undefined, 'sync')
     this.#logs.set(CLUSTER_METADATA, [metadata])
     const decoder = new TextDecoder()
     await replay(metadata, (key, value) => {
@@ -118,8 +124,9 @@ export class TopicStore {
       const repeated = repeatedNames(topics.map(({ name }) => name))
       const prepared = topics.map((topic) => this.#prepare(topic, repeated))
       const accepted = prepared.filter((outcome): outcome is TopicState => !OttlaError.is(outcome))
-      if (!validateOnly && accepted.length > 0) await this.#create(accepted)
-      return prepared
+      if (validateOnly || accepted.length === 0) return prepared
+      const created = await this.#create(accepted)
+      return prepared.map((outcome) => (OttlaError.is(outcome) ? outcome : (created.get(outcome.name) ?? outcome)))
     })
   }
 
@@ -136,7 +143,10 @@ export class TopicStore {
         codecs: null,
         internal: true,
       }
-      if (!this.#logs.has(CONSUMER_OFFSETS)) await this.#create([offsets])
+      const made = this.#logs.get(CONSUMER_OFFSETS)
+      if (made !== undefined) return made
+      const failure = (await this.#create([offsets])).get(CONSUMER_OFFSETS)
+      if (failure !== undefined) throw failure
       return this.#logs.get(CONSUMER_OFFSETS) ?? []
     })
   }
@@ -155,7 +165,12 @@ export class TopicStore {
       const grown = { ...topic, partitionCount }
       await this.#discardStrays([grown], topic.partitionCount)
       await this.#record([topicRecord(grown)])
-      await this.#openTopic(grown)
+      try {
+        await this.#openTopic(grown)
+      } catch (error) {
+        await this.#takeBack(grown, topic)
+        throw asOttlaError(error)
+      }
       this.#announce()
       return grown
     })
@@ -165,12 +180,12 @@ export class TopicStore {
   delete(name: string): Promise<TopicState> {
     return this.#inOrder(async () => {
       const topic = this.#mutable(name, 'cannot be deleted')
-      await this.#record([deletedTopicRecord(name)])
+      await this.#record(this.#deletionOf(topic))
       const logs = this.#logs.get(name) ?? []
       this.#logs.delete(name)
       this.#announce()
-      await closeAll(logs)
-      for (const { at } of logs) await this.#storage.deletePartition(at)
+      await Promise.all(logs.map((log) => log.abandon()))
+      await this.#deletePartitions(topic, 0)
       return topic
     })
   }
@@ -190,15 +205,15 @@ export class TopicStore {
   }
 
   /** Moves a log start up, for good. -1 stands for the high watermark. */
-  async deleteRecords(at: TopicPartition, beforeOffset: number): Promise<number> {
-    const log = this.log(at)
-    const topic = this.#mutable(at.topic, 'keeps its records')
-    const offset = beforeOffset === -1 ? log.highWatermark : beforeOffset
-    log.checkDeletable(offset)
-    if (offset > log.logStartOffset) {
-      await this.#inOrder(() => this.#record([logStartRecord(topic, at.partition, offset)]))
-    }
-    return log.deleteRecords(offset)
+  deleteRecords(at: TopicPartition, beforeOffset: number): Promise<number> {
+    return this.#inOrder(async () => {
+      const log = this.log(at)
+      const topic = this.#mutable(at.topic, 'keeps its records')
+      const offset = beforeOffset === -1 ? log.highWatermark : beforeOffset
+      log.checkDeletable(offset)
+      if (offset > log.logStartOffset) await this.#record([logStartRecord(topic, at.partition, offset)])
+      return log.deleteRecords(offset)
+    })
   }
 
   nextProducerId(): Promise<number> {
@@ -270,12 +285,46 @@ export class TopicStore {
     }
   }
 
-  /** The record is the creation: partitions that a crash keeps from being made are made at the next start. */
-  async #create(topics: readonly TopicState[]): Promise<void> {
+  /**
+   * The record is the creation: partitions that a crash keeps from being made are made at the next start. Returns why
+   * a topic was not made; its record is then taken back.
+   */
+  async #create(topics: readonly TopicState[]): Promise<Map<string, OttlaError>> {
     await this.#discardStrays(topics, 0)
     await this.#record(topics.map(topicRecord))
-    for (const topic of topics) await this.#openTopic(topic)
+    const failures = new Map<string, OttlaError>()
+    for (const topic of topics) {
+      try {
+        await this.#openTopic(topic)
+      } catch (error) {
+        failures.set(topic.name, asOttlaError(error))
+        await this.#takeBack(topic, undefined)
+      }
+    }
     this.#announce()
+    return failures
+  }
+
+  /** Undoes a creation, or a growth from `before` on, whose partitions could not all be opened. */
+  async #takeBack(topic: TopicState, before: TopicState | undefined): Promise<void> {
+    await this.#record(before === undefined ? this.#deletionOf(topic) : [topicRecord(before)])
+    await this.#deletePartitions(topic, before?.partitionCount ?? 0)
+  }
+
+  #deletionOf(topic: TopicState): MetadataRecord[] {
+    const starts = this.#catalog.partitionsWithLogStart(topic)
+    return [deletedTopicRecord(topic.name), ...starts.map((partition) => deletedLogStartRecord(topic, partition))]
+  }
+
+  /** All that can be: what cannot be removed now goes at the next start, or when a topic needs the name. */
+  async #deletePartitions({ name, partitionCount }: TopicState, first: number): Promise<void> {
+    for (let partition = first; partition < partitionCount; partition++) {
+      try {
+        await this.#storage.deletePartition({ topic: name, partition })
+      } catch (error) {
+        this.#onError(asOttlaError(error))
+      }
+    }
   }
 
   /** A partition that no topic owns has the name of one that is about to be: it must not come back as its beginning. */
@@ -295,28 +344,35 @@ export class TopicStore {
     this.#logs.set(topic.name, logs)
   }
 
-  async #openLog(at: TopicPartition, topic: TopicState | undefined): Promise<PartitionLog> {
+  async #openLog(
+    at: TopicPartition,
+    topic: TopicState | undefined,
+    acknowledgeAfter: Storage['acknowledgeAfter'] = this.#storage.acknowledgeAfter,
+  ): Promise<PartitionLog> {
     const { indexIntervalBytes } = topicSettings(topic?.configs ?? {}, this.#settings)
     const storage = await this.#storage.openPartition(at, {
       indexIntervalBytes,
       internal: isInternalTopic(at.topic),
       ...(topic !== undefined && { topicId: topic.topicId }),
     })
-    return PartitionLog.open({
-      at,
-      storage,
-      acknowledgeAfter: this.#storage.acknowledgeAfter,
-      settings: this.#logSettings(topic),
-      clock: this.#clock,
-      logStartOffset: topic === undefined ? 0 : this.#catalog.logStart(topic, at.partition),
-    })
+    const logStartOffset = topic === undefined ? 0 : this.#catalog.logStart(topic, at.partition)
+    const settings = this.#logSettings(topic)
+    const log = await PartitionLog.open({ at, storage, acknowledgeAfter, settings, clock: this.#clock, logStartOffset })
+    // A crash took back the records up to which others were deleted: what is appended in their place must stay.
+    if (topic !== undefined && logStartOffset > log.highWatermark) {
+      const { partition } = at
+      await this.#record([deletedLogStartRecord(topic, partition), logStartRecord(topic, partition, log.highWatermark)])
+    }
+    return log
   }
 
   #logSettings(topic: TopicState | undefined): LogSettings {
     const settings = topicSettings(topic?.configs ?? {}, this.#settings)
     // Ottla's own topics, and those that are compacted alone, keep what the broker's retention would drop.
-    const expires = topic !== undefined && !topic.internal && settings.cleanupPolicy.includes('delete')
-    return expires ? settings : { ...settings, retentionMs: -1, retentionBytes: -1 }
+    const forever = { ...settings, retentionMs: -1, retentionBytes: -1 }
+    // A limit that is meant for producers must not refuse the broker's own records.
+    if (topic === undefined || topic.internal) return { ...forever, maxMessageBytes: Number.POSITIVE_INFINITY }
+    return settings.cleanupPolicy.includes('delete') ? settings : forever
   }
 
   #mutable(name: string, rule: string): TopicState {

@@ -27,7 +27,8 @@ export interface MetadataRecord {
  *   topic/<name>                 { "id", "partitions", "configs", "codecs" }     null: deleted
  *   log-start/<name>/<partition> { "id", "offset" }                              where deleteRecords moved the log start to
  *
- * A log start counts only for the topic whose id it carries: one that is recreated begins at 0.
+ * A log start counts only for the topic whose id it carries: one that is recreated begins at 0. It never moves down,
+ * unless a null came before.
  * Fields that are not known are left alone, so that a newer release may add some.
  */
 const TOPIC = 'topic/'
@@ -44,6 +45,10 @@ export function deletedTopicRecord(name: string): MetadataRecord {
 
 export function logStartRecord(topic: TopicState, partition: number, offset: number): MetadataRecord {
   return { key: `${LOG_START}${topic.name}/${partition}`, value: JSON.stringify({ id: topic.topicId, offset }) }
+}
+
+export function deletedLogStartRecord(topic: TopicState, partition: number): MetadataRecord {
+  return { key: `${LOG_START}${topic.name}/${partition}`, value: null }
 }
 
 export function clusterRecord(id: string): MetadataRecord {
@@ -104,14 +109,29 @@ export class TopicCatalog {
     return recorded?.id === topic.topicId ? recorded.offset : 0
   }
 
+  /** The partitions of which a log start is recorded, also one of an earlier topic of that name. */
+  partitionsWithLogStart({ name, partitionCount }: TopicState): number[] {
+    const partitions = Array.from({ length: partitionCount }, (_, partition) => partition)
+    return partitions.filter((partition) => this.#logStarts.has(`${name}/${partition}`))
+  }
+
   apply(record: MetadataRecord): void {
     const { key, value } = record
     if (key.startsWith(TOPIC)) this.#applyTopic(key.slice(TOPIC.length), value)
-    else if (key.startsWith(LOG_START) && value !== null) {
-      const { id, offset } = fields(key, value)
-      this.#logStarts.set(key.slice(LOG_START.length), { id: text(key, id), offset: integer(key, offset) })
-    } else if (key === 'cluster' && value !== null) this.#clusterId = text(key, fields(key, value).id)
+    else if (key.startsWith(LOG_START)) this.#applyLogStart(key.slice(LOG_START.length), value)
+    else if (key === 'cluster' && value !== null) this.#clusterId = text(key, fields(key, value).id)
     else if (key === 'producer-ids' && value !== null) this.#nextProducerId = integer(key, fields(key, value).next)
+  }
+
+  #applyLogStart(at: string, value: string | null): void {
+    if (value === null) {
+      this.#logStarts.delete(at)
+      return
+    }
+    const recorded = fields(LOG_START + at, value)
+    const [id, offset] = [text(at, recorded.id), integer(at, recorded.offset)]
+    const before = this.#logStarts.get(at)
+    this.#logStarts.set(at, { id, offset: before?.id === id ? Math.max(before.offset, offset) : offset })
   }
 
   #applyTopic(name: string, value: string | null): void {

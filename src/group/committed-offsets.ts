@@ -30,18 +30,23 @@ export interface OffsetRecord {
 export class CommittedOffsets {
   readonly #log: OffsetsLog
   readonly #clock: Clock
-  readonly #onCommitted: (groupId: string) => void
   readonly #groups = new Map<string, GroupOffsets>()
 
-  constructor(options: { log: OffsetsLog; clock: Clock; onCommitted?: ((groupId: string) => void) | undefined }) {
+  constructor(options: { log: OffsetsLog; clock: Clock }) {
     this.#log = options.log
     this.#clock = options.clock
-    this.#onCommitted = options.onCommitted ?? (() => {})
   }
 
   /** Groups that have committed an offset. */
   *groupIds(): IterableIterator<string> {
     for (const [groupId, { committed }] of this.#groups) if (committed.size > 0) yield groupId
+  }
+
+  /** Topics for which some group has committed an offset. */
+  topics(): Set<string> {
+    const topics = new Set<string>()
+    for (const { committed } of this.#groups.values()) for (const topic of committed.keys()) topics.add(topic)
+    return topics
   }
 
   has(groupId: string): boolean {
@@ -129,7 +134,6 @@ export class CommittedOffsets {
     if (outcome.status === 'fulfilled') this.#apply(groupId, changes)
     this.#forgetUnused(groupId)
     if (outcome.status === 'rejected') throw outcome.reason
-    this.#onCommitted(groupId)
   }
 
   #apply(groupId: string, changes: readonly OffsetChange[]): void {

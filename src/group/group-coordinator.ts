@@ -23,35 +23,6 @@ import type {
 } from './group-requests.js'
 import { Group, type GroupState } from './group-state.js'
 
-export type { OffsetRecord, OffsetsLog } from './committed-offsets.js'
-export { MemberIdRequiredError, requiredMemberId } from './group-errors.js'
-export type {
-  CommitOffsetsRequest,
-  DeletedGroup,
-  FetchedOffset,
-  FetchOffsetsRequest,
-  GroupDescription,
-  GroupListing,
-  GroupWaiting,
-  HeartbeatOptions,
-  HeartbeatRequest,
-  JoinedMember,
-  JoinGroupRequest,
-  JoinGroupResult,
-  LeaveGroupRequest,
-  LeaveGroupResult,
-  LeavingMember,
-  LeftMember,
-  MemberAssignment,
-  MemberDescription,
-  MemberProtocol,
-  OffsetCommitResult,
-  OffsetToCommit,
-  SyncGroupRequest,
-  SyncGroupResult,
-} from './group-requests.js'
-export type { GroupState } from './group-state.js'
-
 export interface GroupCoordinatorOptions {
   readonly clock: Clock
   readonly offsetsLog: OffsetsLog
@@ -63,8 +34,6 @@ export interface GroupCoordinatorOptions {
   readonly maxSessionTimeoutMs?: number | undefined
   /** Characters of the note that goes with a committed offset. Default 4096. Kafka: offset.metadata.max.bytes. */
   readonly offsetMetadataMaxBytes?: number | undefined
-  /** Called when a group's committed offsets, members or state change; in the midst of it, so ask for the group later. */
-  readonly onChange?: ((groupId: string) => void) | undefined
 }
 
 const DEFAULTS = {
@@ -75,6 +44,11 @@ const DEFAULTS = {
   offsetMetadataMaxBytes: 4096,
 }
 
+/** How long a group without members and offsets can still be described. Kafka: offsets.retention.check.interval.ms. */
+const UNUSED_GROUP_KEPT_MS = 600_000
+/** How often such groups are looked for at most. */
+const UNUSED_GROUP_CHECK_MS = 60_000
+
 /**
  * Kafka's group coordinator for the classic protocol. It moves the members' metadata and assignments as opaque bytes:
  * the leader among them assigns. Each request about one group rejects with Kafka's error; what names several answers
@@ -82,7 +56,6 @@ const DEFAULTS = {
  */
 export class GroupCoordinator {
   readonly #clock: Clock
-  readonly #onChange: (groupId: string) => void
   readonly #offsets: CommittedOffsets
   readonly #initialRebalanceDelayMs: number
   readonly #minSessionTimeoutMs: number
@@ -90,12 +63,12 @@ export class GroupCoordinator {
   readonly #offsetMetadataMaxBytes: number
   /** Groups that have or had members since start. A group may also exist by its committed offsets alone. */
   readonly #groups = new Map<string, Group>()
+  #dropUnusedAtMs = 0
   #closed = false
 
   constructor(options: GroupCoordinatorOptions) {
     this.#clock = options.clock
-    this.#onChange = options.onChange ?? (() => {})
-    this.#offsets = new CommittedOffsets({ clock: options.clock, log: options.offsetsLog, onCommitted: this.#onChange })
+    this.#offsets = new CommittedOffsets({ clock: options.clock, log: options.offsetsLog })
     this.#initialRebalanceDelayMs = options.initialRebalanceDelayMs ?? DEFAULTS.initialRebalanceDelayMs
     this.#minSessionTimeoutMs = options.minSessionTimeoutMs ?? DEFAULTS.minSessionTimeoutMs
     this.#maxSessionTimeoutMs = options.maxSessionTimeoutMs ?? DEFAULTS.maxSessionTimeoutMs
@@ -125,6 +98,7 @@ export class GroupCoordinator {
     const { groupId, memberId } = request
     if (memberId !== '') return this.#groupOf(groupId, memberId).join(request, waiting)
 
+    this.#dropUnused()
     const group = this.#groups.get(groupId) ?? this.#newGroup(groupId)
     try {
       // Not awaited here: the next member to join must find this group.
@@ -200,6 +174,12 @@ export class GroupCoordinator {
     return this.#offsets.fetch(groupId, partitions)
   }
 
+  /** Topics for which some group has committed an offset. */
+  committedTopics(): ReadonlySet<string> {
+    this.#checkOpen()
+    return this.#offsets.topics()
+  }
+
   /** Forgets what all groups have committed for a topic that is deleted. Rejects with what the log rejected with. */
   async removeTopic(topic: string): Promise<void> {
     this.#checkOpen()
@@ -209,6 +189,7 @@ export class GroupCoordinator {
   /** All groups with members or committed offsets, or those in one of `states`, in whatever case they are written. */
   async listGroups({ states = [] }: { states?: readonly string[] | undefined } = {}): Promise<GroupListing[]> {
     this.#checkOpen()
+    this.#dropUnused()
     const wanted = new Set(states.map((state) => state.toLowerCase()))
     const groupIds = new Set([...this.#groups.keys(), ...this.#offsets.groupIds()])
     return [...groupIds]
@@ -259,6 +240,18 @@ export class GroupCoordinator {
     return null
   }
 
+  /** Done by the way, when groups are made or listed: so it takes no timer, and they cannot pile up. */
+  #dropUnused(): void {
+    const now = this.#clock.monotonic()
+    if (now < this.#dropUnusedAtMs) return
+    this.#dropUnusedAtMs = now + UNUSED_GROUP_CHECK_MS
+    for (const [groupId, group] of this.#groups) {
+      if (this.#offsets.has(groupId) || !group.isUnusedFor(UNUSED_GROUP_KEPT_MS)) continue
+      group.delete()
+      this.#groups.delete(groupId)
+    }
+  }
+
   #listing(groupId: string): GroupListing {
     return { groupId, protocolType: this.#groups.get(groupId)?.protocolType ?? '', state: this.#stateOf(groupId) }
   }
@@ -281,7 +274,6 @@ export class GroupCoordinator {
     return new Group(groupId, {
       clock: this.#clock,
       initialRebalanceDelayMs: this.#initialRebalanceDelayMs,
-      onChange: () => this.#onChange(groupId),
     })
   }
 

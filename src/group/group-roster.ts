@@ -43,10 +43,6 @@ export class GroupRoster {
     return this.#members.values()
   }
 
-  get(memberId: string): GroupMember | undefined {
-    return this.#members.get(memberId)
-  }
-
   staticMember(instanceId: string): GroupMember | undefined {
     return this.#members.get(this.#static.get(instanceId) ?? '')
   }

@@ -54,14 +54,14 @@ export class Group {
   readonly groupId: string
   readonly #clock: Clock
   readonly #initialRebalanceDelayMs: number
-  /** Told of each change of the state or the members. */
-  readonly #onChange: () => void
   readonly #roster: GroupRoster
   /** Ids that were given out and not joined with yet, each with what cancels its expiry. */
   readonly #reservedIds = new Map<string, () => void>()
   /** Members of this generation that have not asked for their assignment. */
   readonly #unsynced = new Set<GroupMember>()
   #state: GroupState = 'Empty'
+  /** On the monotonic clock; counts in that state only. */
+  #emptySinceMs: number
   #generationId = 0
   #protocolName: string | null = null
   /** The first members of a group are gathered for a while, even when all known ones have joined. */
@@ -70,12 +70,12 @@ export class Group {
   /** A preparing or completing rebalance has one deadline. */
   #cancelDeadline: () => void = () => {}
 
-  constructor(groupId: string, options: { clock: Clock; initialRebalanceDelayMs: number; onChange: () => void }) {
+  constructor(groupId: string, options: { clock: Clock; initialRebalanceDelayMs: number }) {
     this.groupId = groupId
     this.#clock = options.clock
     this.#initialRebalanceDelayMs = options.initialRebalanceDelayMs
-    this.#onChange = options.onChange
     this.#roster = new GroupRoster(groupId)
+    this.#emptySinceMs = options.clock.monotonic()
   }
 
   get state(): GroupState {
@@ -89,6 +89,12 @@ export class Group {
   /** False for a group that was only asked for, and never had a member or promised to take one. */
   get wasUsed(): boolean {
     return this.#state !== 'Empty' || this.#generationId > 0 || this.#reservedIds.size > 0
+  }
+
+  /** True where nobody was in it for that long, and nobody was promised a place. */
+  isUnusedFor(durationMs: number): boolean {
+    const isFree = this.#state === 'Empty' && this.#reservedIds.size === 0
+    return isFree && this.#clock.monotonic() - this.#emptySinceMs >= durationMs
   }
 
   join(request: JoinGroupRequest, { signal }: GroupWaiting): Promise<JoinGroupResult> {
@@ -210,14 +216,13 @@ export class Group {
       throw new Error(`Group '${this.groupId}' cannot go from ${this.#state} to ${to}.`)
     }
     this.#state = to
+    if (to === 'Empty') this.#emptySinceMs = this.#clock.monotonic()
     if (to !== 'Stable') this.#cancelDeadline()
-    this.#onChange()
   }
 
   #joinAsNew(memberId: string, request: JoinGroupRequest, signal: AbortSignal | undefined): Promise<JoinGroupResult> {
     const member = new GroupMember(memberId, request)
     this.#roster.add(member)
-    this.#onChange()
     this.#joinedWhileGathering = this.#gathering
     const joined = this.#awaitJoin(member, signal)
     this.#rebalanceOrCompleteJoin()
@@ -489,6 +494,5 @@ export class Group {
     this.#unsynced.delete(member)
     this.#roster.remove(member)
     member.rejectPending(unknownMember(this.groupId, member.memberId))
-    this.#onChange()
   }
 }

@@ -58,6 +58,8 @@ interface Write {
 
 /** How much of the log is read at a time to rebuild the state of its producers. */
 const REPLAY_BYTES = 1 << 20
+/** What one write takes at most, unless a single batch is larger: so that a long queue is acknowledged bit by bit. */
+const WRITE_BYTES = 8 << 20
 
 /**
  * The log of one partition and the only writer of its storage. It assigns offsets, keeps the three ends, and tells
@@ -86,8 +88,9 @@ export class PartitionLog {
   #savedAt = -1
   #busy = false
   #drained: Promise<void> = Promise.resolve()
-  #status: 'open' | 'failed' | 'closed' = 'open'
+  #status: 'open' | 'failed' | 'closing' | 'closed' = 'open'
   #failure: unknown
+  #closing: Promise<void> | undefined
 
   private constructor(options: PartitionLogOptions) {
     const segments = options.storage.segments
@@ -103,13 +106,18 @@ export class PartitionLog {
   }
 
   static async open(options: PartitionLogOptions): Promise<PartitionLog> {
+    // What lies above the durable end would be shown to readers and could still be taken back by a power cut.
+    const { storage, acknowledgeAfter } = options
+    const endOffset = storage.segments.at(-1)?.endOffset ?? 0
+    if (acknowledgeAfter === 'sync' && storage.durableEndOffset < endOffset) await storage.sync()
     const log = new PartitionLog(options)
     await log.#restoreProducers()
     return log
   }
 
+  /** A lossy storage moves it too, whenever it drops segments to make room. */
   get logStartOffset(): number {
-    return this.#logStartOffset
+    return Math.max(this.#logStartOffset, this.#storage.segments[0]?.baseOffset ?? 0)
   }
 
   /** The end of the log at the chosen durability: the only end that readers know. */
@@ -119,10 +127,6 @@ export class PartitionLog {
 
   get isClosed(): boolean {
     return this.#status === 'closed'
-  }
-
-  get sizeInBytes(): number {
-    return this.#storage.segments.reduce((sum, segment) => sum + segment.sizeInBytes, 0)
   }
 
   /**
@@ -151,12 +155,12 @@ export class PartitionLog {
    */
   read(offset: number, maxBytes: number): readonly RecordBatch[] | Promise<readonly RecordBatch[]> {
     if (this.#status === 'closed') throw this.#refusal()
-    if (offset < this.#logStartOffset || offset > this.#highWatermark) throw this.#outOfRange(offset)
+    if (offset < this.logStartOffset || offset > this.#highWatermark) throw this.#outOfRange(offset)
     if (offset === this.#highWatermark) return []
     return this.#storage.read(offset, maxBytes, this.#highWatermark)
   }
 
-  /** Calls back each time the high watermark rises, records are deleted or the log closes, until told to stop. */
+  /** Calls back each time the high watermark rises, segments are dropped or the log closes, until told to stop. */
   onAdvance(listener: () => void): void {
     this.#onAdvance.add(listener)
   }
@@ -169,7 +173,7 @@ export class PartitionLog {
   async offsetForTimestamp(timestamp: number): Promise<TimestampOffset | undefined> {
     const base = await this.#storage.findOffset(timestamp)
     if (base === undefined) return undefined
-    let from = Math.max(base, this.#logStartOffset)
+    let from = Math.max(base, this.logStartOffset)
     // The batch that is found may hold its late record below the log start, so the search may run into later ones.
     while (from < this.#highWatermark) {
       const batches = await this.#storage.read(from, 1, this.#highWatermark)
@@ -178,7 +182,7 @@ export class PartitionLog {
       if (batch.maxTimestamp >= timestamp && !batch.isControl) {
         const records = batch.records()
         while (records.next()) {
-          if (records.timestamp >= timestamp && records.offset >= this.#logStartOffset) {
+          if (records.timestamp >= timestamp && records.offset >= this.logStartOffset) {
             return { offset: records.offset, timestamp: records.timestamp }
           }
         }
@@ -191,7 +195,19 @@ export class PartitionLog {
   /** The record with the largest timestamp (the first of equals), or undefined in an empty log. Kafka: ListOffsets -3. */
   async offsetOfMaxTimestamp(): Promise<TimestampOffset | undefined> {
     const largest = this.#storage.segments.reduce((max, segment) => Math.max(max, segment.maxTimestamp), -1)
-    return largest < 0 ? undefined : this.offsetForTimestamp(largest)
+    if (largest < 0) return undefined
+    const found = await this.offsetForTimestamp(largest)
+    if (found !== undefined) return found
+    // It stands above the high watermark or below the log start: what is largest in between is searched by halving.
+    let latest = await this.offsetForTimestamp(0)
+    let none = largest
+    while (latest !== undefined && none - latest.timestamp > 1) {
+      const middle = latest.timestamp + Math.floor((none - latest.timestamp) / 2)
+      const later = await this.offsetForTimestamp(middle)
+      if (later === undefined) none = middle
+      else latest = later
+    }
+    return latest
   }
 
   /** Moves the log start up to `offset` (at most the high watermark) and drops the segments that lie below it. */
@@ -200,7 +216,7 @@ export class PartitionLog {
       this.checkDeletable(offset)
       this.#logStartOffset = Math.max(this.#logStartOffset, offset)
       await this.#dropSegments()
-      return this.#logStartOffset
+      return this.logStartOffset
     })
   }
 
@@ -214,14 +230,29 @@ export class PartitionLog {
     return this.#exclusively(() => this.#dropSegments())
   }
 
-  /** Writes what is pending, then lets go of the storage. */
-  async close(): Promise<void> {
-    if (this.#status === 'closed') return
+  /** Takes nothing more, writes what is pending, then lets go of the storage. May be called more than once. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close(true)
+    return this.#closing
+  }
+
+  /** Closes a log whose storage is deleted next, without a word to it. */
+  abandon(): Promise<void> {
+    this.#closing ??= this.#close(false)
+    return this.#closing
+  }
+
+  async #close(keep: boolean): Promise<void> {
+    if (this.#status === 'open') this.#status = 'closing'
     while (this.#busy) await this.#drained
-    if (this.#status === 'open') await this.#saveProducers(this.#logEndOffset)
-    this.#status = 'closed'
-    await this.#storage.close()
-    this.#announce()
+    try {
+      // A sync may have failed while the queue was worked off.
+      if (keep && this.#status === 'closing') await this.#saveProducers(this.#logEndOffset)
+      this.#status = 'closed'
+      if (keep) await this.#storage.close()
+    } finally {
+      this.#announce()
+    }
   }
 
   #start(): void {
@@ -259,11 +290,15 @@ export class PartitionLog {
   #nextWrite(): Write {
     const entries: PendingAppend[] = []
     const producerIds = new Set<number>()
+    const active = this.#storage.segments.at(-1)
     let endOffset = this.#logEndOffset
     let rollAt: number | undefined
     let taken = 0
+    let bytes = 0
+    let firstTimestamp = active?.firstTimestamp
     for (const entry of this.#pending) {
       const { batch } = entry
+      if (bytes > 0 && bytes + batch.sizeInBytes > WRITE_BYTES) break
       if (batch.producerId >= 0) {
         // The producer's state moves only when its batch is in the log, so its next one waits for that.
         if (producerIds.has(batch.producerId)) break
@@ -274,13 +309,15 @@ export class PartitionLog {
       }
       batch.assignOffsets(endOffset, 0)
       if (this.settings.messageTimestampType === 'LogAppendTime') batch.stampLogAppendTime(this.#clock.now())
-      if (this.#mustRoll(batch)) {
+      if (active !== undefined && shouldRoll(active, batch, this.settings, bytes, firstTimestamp)) {
         if (entries.length > 0) break
         rollAt = endOffset
       }
       taken++
       entries.push(entry)
       producerIds.add(batch.producerId)
+      bytes += batch.sizeInBytes
+      if (active?.sizeInBytes === 0) firstTimestamp = entries[0]?.batch.maxTimestamp
       endOffset = batch.lastOffset + 1
       if (rollAt !== undefined) break
     }
@@ -293,7 +330,8 @@ export class PartitionLog {
     try {
       const duplicate = this.#producers.check(entry.batch)?.duplicateOf
       if (duplicate === undefined) return true
-      settle(entry, this.#result(duplicate.baseOffset, -1), undefined)
+      const isStamped = this.settings.messageTimestampType === 'LogAppendTime'
+      settle(entry, this.#result(duplicate.baseOffset, isStamped ? duplicate.timestamp : -1), undefined)
     } catch (error) {
       settle(entry, undefined, error)
     }
@@ -317,16 +355,9 @@ export class PartitionLog {
     await this.#saveProducers(baseOffset)
   }
 
-  #mustRoll(batch: RecordBatch): boolean {
-    const active = this.#storage.segments.at(-1)
-    return active !== undefined && shouldRoll(active, batch, this.settings)
-  }
-
   #acknowledge(write: Write): void {
     this.#logEndOffset = write.endOffset
     this.#highWatermark = write.endOffset
-    // A storage that may lose its oldest segments by itself moves the log start with them.
-    this.#logStartOffset = Math.max(this.#logStartOffset, this.#storage.segments[0]?.baseOffset ?? 0)
     for (const entry of write.entries) {
       const { batch } = entry
       if (batch.producerId >= 0) this.#producers.update(batch)
@@ -336,7 +367,7 @@ export class PartitionLog {
   }
 
   #result(baseOffset: number, logAppendTime: number): AppendResult {
-    return { baseOffset, logAppendTime, logStartOffset: this.#logStartOffset }
+    return { baseOffset, logAppendTime, logStartOffset: this.logStartOffset }
   }
 
   #announce(): void {
@@ -344,19 +375,21 @@ export class PartitionLog {
   }
 
   async #dropSegments(): Promise<number> {
-    const count = segmentsToDrop(this.#storage.segments, this.settings, this.#clock.now(), this.#logStartOffset)
+    const { segments } = this.#storage
+    const count = segmentsToDrop(segments, this.settings, this.#clock.now(), this.logStartOffset, this.#highWatermark)
     if (count === 0) return 0
     await this.#storage.drop(count)
-    this.#logStartOffset = Math.max(this.#logStartOffset, this.#storage.segments[0]?.baseOffset ?? 0)
     this.#announce()
     return count
   }
 
   /** Runs a change of the segments between two writes. */
   #exclusively<T>(change: () => Promise<T>): Promise<T> {
+    if (this.#status !== 'open') return Promise.reject(this.#refusal())
     return new Promise((resolve, reject) => {
       this.#changes.push(async () => {
-        if (this.#status !== 'open') return reject(this.#refusal())
+        // The log that is closing still does what it was asked before.
+        if (this.#status === 'failed') return reject(this.#refusal())
         await change().then(resolve, reject)
       })
       this.#start()
@@ -386,11 +419,18 @@ export class PartitionLog {
     }
   }
 
-  /** Kept even when there are none: it spares the next open a walk through the log in search of them. */
+  /**
+   * Kept even when there are none: it spares the next open a walk through the log in search of them. That walk is all
+   * that a failure costs, so it fails neither a write nor a close.
+   */
   async #saveProducers(offset: number): Promise<void> {
     if (offset === this.#savedAt || offset === 0) return
-    await this.#storage.saveSnapshot(offset, this.#producers.snapshot())
-    this.#savedAt = offset
+    try {
+      await this.#storage.saveSnapshot(offset, this.#producers.snapshot())
+      this.#savedAt = offset
+    } catch {
+      // The next one is tried again, at the next roll or at the close.
+    }
   }
 
   #refusal(): OttlaError {
@@ -421,7 +461,7 @@ export class PartitionLog {
   #outOfRange(offset: number): OttlaError {
     return new OttlaError(
       'OTTLA_OFFSET_OUT_OF_RANGE',
-      `Offset ${offset} is outside ${this.at.topic}-${this.at.partition}, which holds ${this.#logStartOffset} to ${this.#highWatermark}`,
+      `Offset ${offset} is outside ${this.at.topic}-${this.at.partition}, which holds ${this.logStartOffset} to ${this.#highWatermark}`,
     )
   }
 }

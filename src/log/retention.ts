@@ -25,19 +25,23 @@ export function segmentsToDrop(
 }
 
 /**
- * True when `batch`, whose offsets are set, begins a new segment. Age is counted between timestamps, as in Kafka, not
+ * True when `batch`, whose offsets are set, begins a new segment. What is about to be written before it counts by its
+ * size, `gatheredBytes`, and where the segment is empty by its `firstTimestamp`. Age is counted between timestamps, as in Kafka, not
  * against a clock: a log that is imported or replayed gets the same segments again.
  */
 export function shouldRoll(
   active: Segment,
   batch: { readonly sizeInBytes: number; readonly maxTimestamp: number; readonly lastOffset: number },
   settings: { readonly segmentBytes: number; readonly segmentMs: number },
+  gatheredBytes: number = 0,
+  firstTimestamp: number = active.firstTimestamp,
 ): boolean {
   if (batch.lastOffset - active.baseOffset > LARGEST_RELATIVE_OFFSET) return true
   // An empty segment takes a batch of any size: rolling it would only give another empty one.
-  if (active.sizeInBytes === 0) return false
-  if (active.sizeInBytes + batch.sizeInBytes > settings.segmentBytes) return true
-  return active.firstTimestamp >= 0 && batch.maxTimestamp - active.firstTimestamp > settings.segmentMs
+  const sizeInBytes = active.sizeInBytes + gatheredBytes
+  if (sizeInBytes === 0) return false
+  if (sizeInBytes + batch.sizeInBytes > settings.segmentBytes) return true
+  return firstTimestamp >= 0 && batch.maxTimestamp - firstTimestamp > settings.segmentMs
 }
 
 function countExpired(

@@ -10,6 +10,7 @@ import {
   records,
 } from './engine-under-test.js'
 import { check, checkBytes, checkEqual } from './expect.js'
+import { GroupUnderTest, NOBODY } from './group-under-test.js'
 import { checkKafkaRefusal } from './kafka-error.js'
 
 const appendTests: Record<string, EngineTest> = {
@@ -88,6 +89,16 @@ const appendTests: Record<string, EngineTest> = {
       await checkKafkaRefusal('UNKNOWN_TOPIC_OR_PARTITION', produce, `Producing to partition ${partition}`)
     }
     for (const partition of [0, 1]) await subject.checkLog(topic, [], partition)
+  },
+
+  'the topic of committed offsets takes no batches of producers': async (subject) => {
+    const group = new GroupUnderTest(subject.engine)
+    const topic = await subject.topic()
+    // Its topic is made when it is first needed.
+    await group.commit(NOBODY, topic, 1)
+    const produce = (): Promise<unknown> => subject.produce('__consumer_offsets')
+    await checkKafkaRefusal('INVALID_TOPIC_EXCEPTION', produce, 'Producing to __consumer_offsets')
+    checkEqual((await group.committed(topic)).offset, 1, 'The committed offset')
   },
 
   'a batch over max.message.bytes is refused, one of just that size is taken': async (subject) => {

@@ -1,4 +1,5 @@
 import type { Engine } from '../engine/engine.js'
+import { closeTests } from './engine-suite-close.js'
 import { commitTests } from './engine-suite-commits.js'
 import { configTests } from './engine-suite-configs.js'
 import { fetchTests } from './engine-suite-fetch.js'
@@ -16,7 +17,10 @@ export interface EngineSuiteOptions {
   test: SuiteTest
   /** An open engine on the machine's own clock: a new one, or one that the tests share, since each uses new names. */
   factory: () => Engine | Promise<Engine>
-  /** Called after each test, whether it passed or not. By default it closes the engine: give your own to share one. */
+  /**
+   * Called after each test, whether it passed or not. By default it closes the engine: give your own to share one. The
+   * tests that close the engine themselves are then skipped.
+   */
   dispose?: (engine: Engine) => unknown
   /** The names of tests to leave out, each with the reason. */
   skip?: Readonly<Record<string, string>>
@@ -42,7 +46,8 @@ export function engineSuite(options: EngineSuiteOptions): void {
       }
     },
   ])
-  registerTests('engine suite', Object.fromEntries(bodies), test, skip)
+  const reasons = options.dispose === undefined ? skip : { ...NOT_OURS_TO_CLOSE, ...skip }
+  registerTests('engine suite', Object.fromEntries(bodies), test, reasons)
 }
 
 const TESTS: Readonly<Record<string, EngineTest>> = {
@@ -53,4 +58,9 @@ const TESTS: Readonly<Record<string, EngineTest>> = {
   ...offsetTests,
   ...groupTests,
   ...commitTests,
+  ...closeTests,
 }
+
+const NOT_OURS_TO_CLOSE: Readonly<Record<string, string>> = Object.fromEntries(
+  Object.keys(closeTests).map((name) => [name, 'the engine is not this test’s alone']),
+)

@@ -9,7 +9,7 @@ import type {
   OffsetCommitResult,
   SyncGroupRequest,
   SyncGroupResult,
-} from '../group/group-coordinator.js'
+} from '../group/group-requests.js'
 import { decodeSubscription, encodeSubscription } from '../protocol/consumer-protocol.js'
 import { randomId } from '../random-id.js'
 import { only } from './engine-under-test.js'

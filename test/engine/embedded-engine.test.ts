@@ -50,13 +50,26 @@ function kept(storage: Storage): Promise<string[]> {
   })
 }
 
-/** A storage with some methods put in the place of its own. */
-function overlay(storage: Storage, over: Partial<Storage>): Storage {
-  return new Proxy(storage, {
+/** A storage, or a partition's, with some methods put in the place of its own. */
+function overlay<T extends object>(target: T, over: Partial<T>): T {
+  return new Proxy(target, {
     get: (_, name) => {
-      const owner = name in over ? over : storage
+      const owner = name in over ? over : target
       const member: unknown = Reflect.get(owner, name, owner)
       return typeof member === 'function' ? member.bind(owner) : member
+    },
+  })
+}
+
+/** A storage whose partitions have some methods put in the place of their own. */
+function overlayPartitions(
+  storage: Storage,
+  over: (at: TopicPartition, partition: PartitionStorage) => Partial<PartitionStorage>,
+): Storage {
+  return overlay<Storage>(storage, {
+    openPartition: async (at, options) => {
+      const partition = await storage.openPartition(at, options)
+      return overlay(partition, over(at, partition))
     },
   })
 }
@@ -219,16 +232,98 @@ for (const [name, newPlace] of Object.entries(places)) {
 
     it('finishes a creation that was cut short', async () => {
       const place = newPlace()
-      const storage = place()
-      const openPartition = (at: TopicPartition): Promise<PartitionStorage> =>
-        at.partition === 2 ? Promise.reject(new Error('no')) : storage.openPartition(at)
-      await withEngine(overlay(storage, { openPartition }), async ({ engine }) => {
-        await expect(engine.createTopics({ topics: [{ name: 'orders', partitionCount: 4 }] })).rejects.toThrow('no')
-      })
+      await withEngine(place(), (subject) => subject.create('orders', 4))
+      await withStorage(place(), (storage) => storage.deletePartition({ topic: 'orders', partition: 2 }))
       await withEngine(place(), async (subject) => {
         expect(only((await subject.engine.metadata({ topics: ['orders'] })).topics).partitionCount).toBe(4)
+        await subject.checkLog('orders', [await subject.produce('orders', batchOf([{}]), 2)], 2)
+      })
+    })
+
+    it('takes back a creation and a growth whose partitions cannot be opened, and makes the others', async () => {
+      const place = newPlace()
+      const storage = place()
+      const openPartition: Storage['openPartition'] = (at, options) =>
+        at.topic === 'orders' && at.partition === 2
+          ? Promise.reject(new Error('no'))
+          : storage.openPartition(at, options)
+      await withEngine(overlay(storage, { openPartition }), async (subject) => {
+        const topics = ['orders', 'returns'].map((name) => ({ name, partitionCount: 3 }))
+        const outcomes = await subject.engine.createTopics({ topics })
+        expect(outcomes.map(({ error }) => error?.code)).toEqual(['OTTLA_STORAGE_FAILED', undefined])
+        expect(only((await subject.engine.metadata({ topics: ['orders'] })).topics).error?.kafkaCode).toBe(3)
+        await subject.create('orders', 2)
+        const { error } = only(await subject.engine.createPartitions([{ name: 'orders', totalCount: 4 }]))
+        expect(error?.code).toBe('OTTLA_STORAGE_FAILED')
+        expect(only((await subject.engine.metadata({ topics: ['orders'] })).topics).partitionCount).toBe(2)
+      })
+      expect(await kept(place())).toEqual(['orders-0', 'orders-1', 'returns-0', 'returns-1', 'returns-2'])
+      await withEngine(place(), async (subject) => {
+        await subject.engine.createPartitions([{ name: 'orders', totalCount: 4 }])
         await subject.checkLog('orders', [await subject.produce('orders', batchOf([{}]), 3)], 3)
       })
+    })
+
+    it('keeps the highest of the log starts that were asked for at once', async () => {
+      const place = newPlace()
+      const topic = await withEngine(place(), async (subject) => {
+        const name = await subject.topic()
+        await subject.produceMany(name, 6)
+        const deleteBefore = (beforeOffset: number): Promise<unknown> =>
+          subject.engine.deleteRecords([{ topic: name, partition: 0, beforeOffset }])
+        await Promise.all([2, 5, 3].map(deleteBefore))
+        return name
+      })
+      await withEngine(place(), async (subject) => expect(await subject.offset(topic, 'earliest')).toBe(5))
+    })
+
+    it('keeps what is appended after a crash that took back records which others were deleted up to', async () => {
+      const place = newPlace()
+      const topic = await withEngine(place(), async (subject) => {
+        const name = await subject.topic()
+        await subject.produceMany(name, 6)
+        await subject.deleteRecords(name, 5)
+        return name
+      })
+      await withStorage(place(), async (storage) => {
+        const partition = await storage.openPartition({ topic, partition: 0 })
+        await partition.truncate(2)
+        await partition.close()
+      })
+      await withEngine(place(), async (subject) => {
+        expect(await subject.offset(topic, 'earliest')).toBe(2)
+        await subject.produceMany(topic, 2)
+      })
+      await withEngine(place(), async (subject) => {
+        expect([await subject.offset(topic, 'earliest'), await subject.latest(topic)]).toEqual([2, 4])
+      })
+    })
+
+    it('removes the offsets of a topic where the process ended before its deletion did so', async () => {
+      const place = newPlace()
+      let isDown = false
+      const failing = overlayPartitions(place(), (at, partition) => ({
+        append: (batches) => {
+          if (isDown && at.topic === '__consumer_offsets') throw new Error('down')
+          return partition.append(batches)
+        },
+      }))
+      const [topic, group] = await withEngine(failing, async (subject) => {
+        const [name, committing] = [await subject.topic(), new GroupUnderTest(subject.engine)]
+        await committing.commit(NOBODY, name, 9)
+        isDown = true
+        await subject.engine.deleteTopics([name])
+        await expect(subject.create(name)).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+        return [name, committing.groupId]
+      })
+      isDown = false
+      for (let restart = 0; restart < 2; restart++) {
+        await withEngine(place(), async ({ engine }) => {
+          expect(await engine.fetchOffsets({ groupId: group, partitions: null })).toEqual([])
+          expect(await engine.listGroups()).toEqual([])
+          await new EngineUnderTest(engine).create(topic)
+        })
+      }
     })
   })
 }
@@ -269,6 +364,109 @@ describe('retention', () => {
     expect(await subject.offset(forever, 'earliest')).toBe(0)
     await engine.close()
     expect(clock.pendingTimers).toBe(0)
+  })
+
+  it('that fails is told, and the other topics go on', async () => {
+    const clock = new ManualClock()
+    const errors: string[] = []
+    const storage = overlayPartitions(new MemoryStorage(), ({ topic }) =>
+      topic === 'a' ? { drop: () => Promise.reject(new Error('no drop')) } : {},
+    )
+    const engine = await EmbeddedEngine.open({
+      storage,
+      clock,
+      settings: brokerSettings({ logRetentionCheckIntervalMs: 60_000 }, storage),
+      onError: ({ code, message }) => errors.push(`${code}: ${message}`),
+    })
+    const subject = new EngineUnderTest(engine)
+    for (const name of ['a', 'b']) {
+      await subject.create(name, 1, { ...configs, 'retention.bytes': '0' })
+      for (let batch = 0; batch < 2; batch++) await subject.produce(name, large())
+    }
+    await clock.advance(60_000)
+    expect(errors).toEqual(['OTTLA_STORAGE_FAILED: The storage failed: no drop'])
+    expect([await subject.offset('a', 'earliest'), await subject.offset('b', 'earliest')]).toEqual([0, 1])
+    await engine.close()
+  })
+})
+
+describe('its own records', () => {
+  it('take no batches of others', async () => {
+    const storage = new MemoryStorage()
+    await withEngine(storage, async (subject) => {
+      await new GroupUnderTest(subject.engine).commit(NOBODY, await subject.topic(), 1)
+      for (const name of ['__cluster_metadata', '__consumer_offsets', '__transaction_state']) {
+        await expect(subject.produce(name)).rejects.toMatchObject({ code: 'OTTLA_INVALID_TOPIC' })
+      }
+    })
+    await withEngine(storage, async ({ engine }) => {
+      expect((await engine.metadata({ topics: null })).topics).toHaveLength(2)
+    })
+  })
+
+  it('about topics and producer ids are synced before they are answered, whatever the durability', async () => {
+    let unsynced = 0
+    const storage = overlayPartitions(new MemoryStorage(), ({ topic }, partition) => ({
+      append: (batches) => {
+        if (topic === '__cluster_metadata') unsynced++
+        return partition.append(batches)
+      },
+      sync: () => {
+        if (topic === '__cluster_metadata') unsynced = 0
+      },
+    }))
+    await withEngine(storage, async (subject) => {
+      for (const change of [() => subject.topic(), () => subject.engine.initProducerId()]) {
+        await change()
+        expect(unsynced).toBe(0)
+      }
+    })
+  })
+
+  it('about a topic are all taken back when it is deleted', async () => {
+    const engine = await openEngine()
+    const subject = new EngineUnderTest(engine)
+    const topic = await subject.topic()
+    await subject.produceMany(topic, 2)
+    await subject.deleteRecords(topic, 1)
+    await engine.deleteTopics([topic])
+    const newest = new Map<string, unknown>()
+    for (const batch of (await subject.fetch('__cluster_metadata', 0)).batches) {
+      const cursor = batch.records()
+      while (cursor.next()) newest.set(new TextDecoder().decode(cursor.key ?? undefined), cursor.value)
+    }
+    const ofTopic = [...newest].filter(([key]) => key.includes(topic))
+    expect(ofTopic.sort()).toEqual([
+      [`log-start/${topic}/0`, null],
+      [`topic/${topic}`, null],
+    ])
+    await engine.close()
+  })
+
+  it('are not limited by message.max.bytes', async () => {
+    const engine = await openEngine(new MemoryStorage(), { messageMaxBytes: 200 })
+    const subject = new EngineUnderTest(engine)
+    const topic = await subject.topic()
+    const offsets = [{ topic, partition: 0, offset: 1, metadata: 'x'.repeat(1000) }]
+    const { error } = only(await new GroupUnderTest(engine).commitAll(NOBODY, offsets))
+    expect(error).toBeNull()
+    await engine.close()
+  })
+})
+
+describe('deleting topics', () => {
+  it('removes them although their logs cannot be closed', async () => {
+    const storage = new MemoryStorage()
+    const fail = (): Promise<never> => Promise.reject(new Error('disk'))
+    const failing = overlayPartitions(storage, ({ topic }) =>
+      topic.startsWith('__') ? {} : { saveSnapshot: fail, close: fail },
+    )
+    await withEngine(failing, async (subject) => {
+      const topic = await subject.topic(2)
+      await subject.produce(topic)
+      expect(only(await subject.engine.deleteTopics([topic])).error).toBeNull()
+    })
+    expect(await kept(storage)).toEqual([])
   })
 })
 
@@ -359,32 +557,6 @@ describe('a fetch from a storage that takes its time', () => {
 })
 
 describe('close', () => {
-  it('ends every wait with OTTLA_CLOSED', async () => {
-    const engine = await openEngine()
-    const subject = new EngineUnderTest(engine)
-    const topic = await subject.topic()
-    const { version } = await engine.metadata({ topics: [] })
-    const [stable, gathering, assigning] = [0, 1, 2].map(() => new GroupUnderTest(engine))
-    if (stable === undefined || gathering === undefined || assigning === undefined) return
-    const [member, other] = [await stable.single(), await gathering.single()]
-    const [, follower] = await assigning.joinBeside(await assigning.single())
-    const waits = [
-      subject.fetch(topic, 0, { maxWaitMs: Number.POSITIVE_INFINITY }),
-      engine.metadata({ topics: [], newerThan: version }),
-      stable.heartbeat(member, { wait: true }),
-      gathering.joining(),
-      assigning.syncing(follower),
-    ].map((wait) =>
-      wait.then(
-        () => 'went well',
-        (error: unknown) => (error instanceof Object && 'code' in error ? error.code : error),
-      ),
-    )
-    await gathering.rebalancing(other)
-    await engine.close()
-    expect(await Promise.all(waits)).toEqual(Array(5).fill('OTTLA_CLOSED'))
-  })
-
   it('refuses every verb afterwards with OTTLA_CLOSED', async () => {
     const engine = await openEngine()
     const subject = new EngineUnderTest(engine)

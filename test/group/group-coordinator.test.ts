@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { requiredMemberId } from '../../src/group/group-coordinator.js'
+import { requiredMemberId } from '../../src/group/group-errors.js'
 import { bytes, GROUP, outcome, outcomeNow, Rig, text } from './group-members.js'
 
 const range = (metadata: string) => ({ name: 'range', metadata: bytes(metadata) })
@@ -682,20 +682,25 @@ describe('groups from outside', () => {
     expect((await rig.member().join()).generationId).toBe(1)
   })
 
-  it('are told of when members, state or offsets change', async () => {
-    const told: string[] = []
-    const rig = new Rig({ onChange: (groupId) => told.push(groupId) })
-    const leader = rig.member()
-    const tellsOf = async (act: () => Promise<unknown>): Promise<boolean> => {
-      told.length = 0
-      await act()
-      return told.includes(GROUP)
+  it('are forgotten ten minutes after the last member left, unless they have committed', async () => {
+    const rig = new Rig()
+    for (const offset of [null, 5]) {
+      const member = rig.member({ groupId: offset === null ? 'idle' : GROUP })
+      await member.join()
+      if (offset !== null) {
+        await member.sync([member])
+        await member.commit(offset)
+      }
+      await rig.coordinator.leaveGroup({ groupId: member.request.groupId, members: [member.identity] })
     }
-    expect(await tellsOf(() => leader.join())).toBe(true)
-    expect(await tellsOf(() => leader.heartbeat())).toBe(false)
-    expect(await tellsOf(() => leader.sync())).toBe(true)
-    expect(await tellsOf(() => leader.commit())).toBe(true)
-    expect(await tellsOf(() => leader.leave())).toBe(true)
+    const listed = async (): Promise<string[]> => (await rig.coordinator.listGroups()).map(({ groupId }) => groupId)
+    await rig.clock.advance(9 * 60_000)
+    expect(await listed()).toEqual(['idle', GROUP])
+    await rig.clock.advance(2 * 60_000)
+    expect(await listed()).toEqual([GROUP])
+    const [described] = await rig.coordinator.describeGroups(['idle'])
+    expect(described?.error?.code).toBe('OTTLA_GROUP_NOT_FOUND')
+    expect(rig.clock.pendingTimers).toBe(0)
   })
 
   it('come back with their offsets when the log is replayed', async () => {

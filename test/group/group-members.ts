@@ -1,12 +1,11 @@
 import { OttlaError } from '../../src/errors.js'
-import {
-  GroupCoordinator,
-  type GroupCoordinatorOptions,
-  type GroupDescription,
-  type JoinGroupRequest,
-  type JoinGroupResult,
-  type SyncGroupResult,
-} from '../../src/group/group-coordinator.js'
+import { GroupCoordinator, type GroupCoordinatorOptions } from '../../src/group/group-coordinator.js'
+import type {
+  GroupDescription,
+  JoinGroupRequest,
+  JoinGroupResult,
+  SyncGroupResult,
+} from '../../src/group/group-requests.js'
 import { ManualClock } from '../../src/testing/manual-clock.js'
 import { KeptOffsetsLog } from './kept-offsets-log.js'
 

@@ -152,6 +152,18 @@ const faults: Record<string, readonly [caughtBy: string, breakEngine: (engine: E
     }),
   ],
 
+  'lets producers write to its own topics': [
+    'the topic of committed offsets takes no batches of producers',
+    (engine) => ({
+      produce: (request) =>
+        unlessRefused('OTTLA_INVALID_TOPIC', engine.produce(request), {
+          baseOffset: 0,
+          logAppendTime: -1,
+          logStartOffset: 0,
+        }),
+    }),
+  ],
+
   'takes sequences in any order': [
     'a sequence that leaves a gap is refused, and the next one is still taken',
     (engine) => ({
@@ -397,6 +409,34 @@ const faults: Record<string, readonly [caughtBy: string, breakEngine: (engine: E
     }),
   ],
 
+  'answers a fetch that waits as empty when it closes': [
+    'close ends every wait with OTTLA_CLOSED',
+    (engine) => ({
+      fetch: async (request, options) => {
+        try {
+          return await engine.fetch(request, options)
+        } catch (error) {
+          if (request.maxWaitMs > 0) return []
+          throw error
+        }
+      },
+    }),
+  ],
+
+  'cannot be closed twice': [
+    'close may be called again, and at the same time',
+    (engine) => {
+      let isClosed = false
+      return {
+        close: async () => {
+          if (isClosed) throw new OttlaError('OTTLA_CLOSED', 'It is closed.')
+          isClosed = true
+          await engine.close()
+        },
+      }
+    },
+  ],
+
   'deletes a group that has members': [
     'a group with members cannot be deleted, an empty one can',
     (engine) => ({
@@ -437,7 +477,9 @@ describe('engineSuite', () => {
       factory: () => engine,
       dispose: () => undefined,
     })
+    // Those that close the engine are not among them.
     for (const body of bodies) await body()
+    expect((await engine.metadata({ topics: [] })).topics).toEqual([])
     await engine.close()
   })
 
