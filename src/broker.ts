@@ -1,7 +1,8 @@
 import { EngineClient, nameOfTopic } from './client/client.js'
+import { throwUncaught } from './client/events.js'
 import { IdleWatch } from './client/idle.js'
 import { brokerLabel, isInside } from './client/inside-handler.js'
-import { aSignal, checkOptions, invalid } from './client/options.js'
+import { aFunction, aSignal, checkOptions, invalid } from './client/options.js'
 import type { Abortable } from './client/producer.js'
 import type { AnyTopic } from './client/topic.js'
 import { brokerSettings } from './engine/config.js'
@@ -18,6 +19,8 @@ export interface BrokerOptions {
   storage?: Storage
   /** Broker-wide defaults, by Kafka's names in camelCase, such as `numPartitions` or `logRetentionMs`. */
   config?: Record<string, unknown>
+  /** Told what failed in the background, such as a retention that could not drop a segment. Without it that is an uncaught exception. */
+  onError?: (error: OttlaError) => void
   /** What time it is; a test gives a `ManualClock` of 'ottla/testing'. */
   clock?: Clock
 }
@@ -32,6 +35,7 @@ const BROKER_OPTIONS = {
   storage: hasMethod('openPartition', 'a Storage'),
   config: (value: unknown) =>
     typeof value === 'object' && value !== null && !Array.isArray(value) ? undefined : 'an object',
+  onError: aFunction,
   clock: hasMethod('monotonic', 'a Clock'),
 }
 const IDLE_OPTIONS = {
@@ -71,8 +75,8 @@ export class Broker extends EngineClient {
    */
   static async open(options: BrokerOptions = {}): Promise<Broker> {
     checkOptions('Broker.open', options, BROKER_OPTIONS)
-    const { storage = new MemoryStorage(), config, clock = systemClock } = options
-    const engine = await EmbeddedEngine.open({ storage, clock, settings: brokerSettings(config, storage) })
+    const { storage = new MemoryStorage(), config, onError = throwUncaught, clock = systemClock } = options
+    const engine = await EmbeddedEngine.open({ storage, clock, settings: brokerSettings(config, storage), onError })
     return new Broker(engine, clock, new IdleWatch(clock, (at) => engine.highWatermark(at)))
   }
 
@@ -86,8 +90,10 @@ export class Broker extends EngineClient {
    * its call of `run` on) has handled each partition that is not paused up to its end, and committed that unless it
    * commits by hand. Exact: no time is waited for.
    *
-   * Rejects with OTTLA_GROUP_STOPPED when a failure stopped a group that has messages left, and with OTTLA_NEVER_IDLE
-   * inside a handler (which it would wait for), when only a manual clock that stands still could help, and on abort.
+   * Rejects with OTTLA_GROUP_STOPPED when a failure stopped a group that has messages left, with OTTLA_CLOSED when the
+   * broker closes, and with OTTLA_NEVER_IDLE inside a handler (which it would wait for), when only a manual clock that
+   * stands still could help, and on abort. The body of a `for await` cannot be told from other code: do not wait there,
+   * since it would be for the message that the body holds.
    */
   async idle(options: IdleOptions = {}): Promise<void> {
     checkOptions('idle', options, IDLE_OPTIONS)

@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
-import { Broker, FileStorage, json, MemoryStorage, Topic } from 'ottla'
+import { Broker, FileStorage, json, MemoryStorage, type OttlaError, Topic } from 'ottla'
+import { ManualClock } from 'ottla/testing'
 import { describe, expect, it } from 'vitest'
 import { brokers, codeOf, contentsOf, refusal } from './client/brokers.js'
 import { HeldStorage } from './client/held-storage.js'
@@ -130,5 +131,27 @@ describe('a broker', () => {
     const reopened = await openBroker({ storage: new FileStorage(directory) })
     expect(reopened.recovery).toMatchObject([{ topic: 'orders', partition: 0, removedBytes: 12, logEndOffset: 1 }])
     expect(await contentsOf(reopened, orders)).toHaveLength(1)
+  })
+})
+
+describe('a failure in the background', () => {
+  it('is told to onError', async () => {
+    const clock = new ManualClock({ now: 1_000_000 })
+    const told: string[] = []
+    const storage = new MemoryStorage({ segmentBytes: 200 })
+    const openPartition = storage.openPartition.bind(storage)
+    storage.openPartition = async (at, options) => {
+      const partition = await openPartition(at, options)
+      partition.drop = () => {
+        throw new Error('no drop today')
+      }
+      return partition
+    }
+    const onError = ({ code, message }: OttlaError): void => void told.push(`${code} ${message}`)
+    const broker = await openBroker({ storage, clock, onError })
+    const short = await broker.topic(new Topic('short', { retentionBytes: 1, value: json<string>() }))
+    for (const value of ['a', 'b', 'c']) await broker.producer().send(short, { value: value.repeat(100) })
+    await clock.advance(300_000)
+    expect(told).toEqual([expect.stringMatching(/^OTTLA_STORAGE_FAILED .*no drop today/)])
   })
 })

@@ -4,17 +4,13 @@ import { OttlaError } from '../errors.js'
 import { decodeAssignment } from '../protocol/consumer-protocol.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
-import {
-  type AnyGroup,
-  type ConsumerGroup,
-  closeMember,
-  createConsumerGroup,
-  type GroupOptions,
-} from './consumer-group.js'
+import { type AnyGroup, type ConsumerGroup, closeMember, createConsumerGroup } from './consumer-group.js'
 import { groupLag, type PartitionLag } from './group-lag.js'
+import { checkGroupId, type GroupOptions } from './group-options.js'
 import { brokerLabel, isInside } from './inside-handler.js'
+import { CONSUMER_PROTOCOL_TYPE } from './membership.js'
 import type { Message, MessageOf } from './message.js'
-import { aBoolean, checkOptions, describe, invalid } from './options.js'
+import { aBoolean, checkOptions, describe, invalid, isWholeNumber } from './options.js'
 import { checkPosition, type Position, resolvePosition } from './position.js'
 import { createProducer, type Producer, type ProducerOptions } from './producer.js'
 import { createReader, type ReaderOptions } from './reader.js'
@@ -35,7 +31,7 @@ export interface GroupDescription {
   id: string
   /** Kafka's words: 'Stable' while its members consume, 'Empty' without members. */
   state: 'Empty' | 'PreparingRebalance' | 'CompletingRebalance' | 'Stable' | 'Dead'
-  /** Each with the partitions that it holds; `instanceId` null where it has none. */
+  /** Each with the partitions that it holds, where they are consumers; `instanceId` null where it has none. */
   members: { memberId: string; instanceId: string | null; assignment: TopicPartition[] }[]
   /** For each partition of the topics in which the group has committed, or of which a member holds one. */
   lag: PartitionLag[]
@@ -103,6 +99,9 @@ export interface ClientListener {
   onProducerClosed(producer: Producer): void
   onRun(member: AnyGroup): void
   onEnd(member: AnyGroup, failure: OttlaError | undefined): void
+  onGroupDeleted(groupId: string): void
+  /** From now on nothing new begins, and what goes on is brought to its end. */
+  onClose(): void
   /** True while the failure of a member reaches somebody this way. */
   hearsFailures(): boolean
 }
@@ -125,7 +124,7 @@ export class EngineClient implements Client {
   #isClosed = false
   #closing: Promise<void> | undefined
 
-  /** `id` is on the stack of every handler: see inside-handler.ts. */
+  /** @internal `id` is on the stack of every handler: see inside-handler.ts. */
   constructor(engine: Engine, clock: Clock, id: string, listener: ClientListener) {
     this.#engine = engine
     this.#clock = clock
@@ -154,6 +153,8 @@ export class EngineClient implements Client {
     const error = outcome?.error
     if (error?.code === 'OTTLA_TOPIC_EXISTS') await this.#checkTopic(topic)
     else if (error) throw error
+    // What was known of it is of another topic that had its name.
+    else this.#directory.forget(topic.name)
     await this.#directory.lookUp(topic.name)
     return topic
   }
@@ -174,11 +175,17 @@ export class EngineClient implements Client {
     const configs = topicConfigEntries(config)
     const totalCount = partitions === undefined ? undefined : checkPartitions(name, partitions)
     const { partitionCount } = await describeTopic(this.#engine, name)
-    if (totalCount !== undefined && totalCount !== partitionCount) {
-      throwFirst(await this.#engine.createPartitions([{ name, totalCount }]))
+    try {
+      if (totalCount !== undefined && totalCount !== partitionCount) {
+        throwFirst(await this.#engine.createPartitions([{ name, totalCount }]))
+      }
+      if (Object.keys(configs).length > 0) {
+        throwFirst(await this.#engine.alterConfigs([{ type: 'topic', name, configs }]))
+      }
+    } finally {
+      // The first may be done where the second fails.
+      this.#directory.forget(name)
     }
-    if (Object.keys(configs).length > 0) throwFirst(await this.#engine.alterConfigs([{ type: 'topic', name, configs }]))
-    this.#directory.forget(name)
     await this.#directory.lookUp(name)
   }
 
@@ -237,6 +244,7 @@ export class EngineClient implements Client {
         onProgress: this.#listener.onProgress,
         hearsFailures: () => this.#listener.hearsFailures(),
         onRun: (member) => {
+          this.mustBeOpen()
           this.#members.add(member)
           this.#listener.onRun(member)
         },
@@ -271,9 +279,8 @@ export class EngineClient implements Client {
     const members = group.members.map(({ memberId, instanceId, assignment }) => ({
       memberId,
       instanceId,
-      assignment: decodeAssignment(assignment).assigned.flatMap(({ topic, partitions }) =>
-        partitions.map((partition) => ({ topic, partition })),
-      ),
+      // In another protocol these bytes say something else.
+      assignment: group.protocolType === CONSUMER_PROTOCOL_TYPE ? partitionsIn(assignment) : [],
     }))
     const held = members.flatMap((member) => member.assignment).map((at) => at.topic)
     return { id, state: group.state, members, lag: await this.#lag(id, held) }
@@ -281,9 +288,7 @@ export class EngineClient implements Client {
 
   async resetOffsets(id: string, to: Position, options: ResetOptions = {}): Promise<PartitionLag[]> {
     this.mustBeOpen()
-    if (typeof id !== 'string' || id === '') {
-      throw new OttlaError('OTTLA_INVALID_GROUP_ID', `A group's id is a string that is not empty, not ${describe(id)}`)
-    }
+    checkGroupId(id)
     const position = checkPosition('resetOffsets', to)
     checkOptions('resetOffsets', options, RESET_OPTIONS)
     const names = options.topics?.map(nameOfTopic) ?? (await this.#committedTopics(id))
@@ -321,6 +326,7 @@ export class EngineClient implements Client {
   async deleteGroup(id: string): Promise<void> {
     this.mustBeOpen()
     throwFirst(await this.#engine.deleteGroups([id]))
+    this.#listener.onGroupDeleted(id)
   }
 
   async close(): Promise<void> {
@@ -336,6 +342,7 @@ export class EngineClient implements Client {
 
   async #close(): Promise<void> {
     this.#isClosed = true
+    this.#listener.onClose()
     await Promise.all([...this.#members].map(closeMember))
     await Promise.all([...this.#producers].map((producer) => producer.close()))
     await this.#engine.close()
@@ -390,6 +397,12 @@ export function nameOfTopic(topic: AnyTopic | string): string {
   throw invalid(`A topic is given as a Topic or by its name, not as ${describe(topic)}`)
 }
 
+function partitionsIn(assignment: Uint8Array): TopicPartition[] {
+  return decodeAssignment(assignment).assigned.flatMap(({ topic, partitions }) =>
+    partitions.map((partition) => ({ topic, partition })),
+  )
+}
+
 function throwFirst(outcomes: readonly { error: OttlaError | null }[]): void {
   for (const { error } of outcomes) if (error !== null) throw error
 }
@@ -400,13 +413,9 @@ function checkRecordsToDelete(at: unknown): TopicPartition & { beforeOffset: num
   }
   const { topic, partition, beforeOffset } = at
   if (typeof topic !== 'string') throw invalid(`deleteRecords names its topics, not ${describe(topic)}`)
-  if (!isWhole(partition)) throw invalid(`A partition is a whole number from 0 up, not ${describe(partition)}`)
-  if (isWhole(beforeOffset)) return { topic, partition, beforeOffset }
+  if (!isWholeNumber(partition)) throw invalid(`A partition is a whole number from 0 up, not ${describe(partition)}`)
+  if (isWholeNumber(beforeOffset)) return { topic, partition, beforeOffset }
   throw invalid(`The beforeOffset of ${topic}-${partition} is a whole number from 0 up, not ${describe(beforeOffset)}`)
-}
-
-function isWhole(value: unknown): value is number {
-  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
 }
 
 function beyondTheEnd(topic: string, partition: number, offset: number, end: number): OttlaError {

@@ -2,12 +2,14 @@ import type { Engine } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
-import { type Batch, type Delivery, DeliveryLoop, type Dispatch } from './delivery-loop.js'
+import type { Delivery } from './delivery.js'
+import { type Batch, DeliveryLoop, type Dispatch } from './delivery-loop.js'
 import { GroupEmitter, type GroupEvents, throwUncaught } from './events.js'
 import { groupLag, type PartitionLag } from './group-lag.js'
 import {
   BATCH_OPTIONS,
   type BatchOptions,
+  checkGroupId,
   GROUP_OPTIONS,
   type GroupOptions,
   offeredAssignors,
@@ -21,13 +23,12 @@ import { MessageIterator } from './message-iterator.js'
 import { OffsetCommitter } from './offset-committer.js'
 import { aFunction, aSignal, checkOptions, describe, invalid } from './options.js'
 import { Outcome } from './outcome.js'
+import { partitionName } from './partition-name.js'
 import { checkPosition, type Position, resolvePosition } from './position.js'
 import type { Abortable } from './producer.js'
 import { reasonOf } from './reason-of.js'
 import { Slots } from './slots.js'
 import { Subscription } from './subscription.js'
-
-export type { BatchOptions, GroupOptions, RunOptions } from './group-options.js'
 
 /** @internal */
 export interface GroupContext {
@@ -37,7 +38,7 @@ export interface GroupContext {
   readonly memberNumber: number
   /** Told whenever something happened that `idle` may wait for. */
   readonly onProgress: () => void
-  /** Told when the member begins, and when it has ended: with what stopped it. */
+  /** Told when the member begins, which it does not where this throws, and when it has ended: with what stopped it. */
   readonly onRun: (member: AnyGroup) => void
   readonly onEnd: (member: AnyGroup, failure: OttlaError | undefined) => void
   /** True while somebody else will hear of a failure. */
@@ -99,7 +100,6 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   readonly #membership: Membership
   readonly #committer: OffsetCommitter
   readonly #loops = new Map<string, DeliveryLoop>()
-  readonly #paused = new Set<string>()
   readonly #label: string
   readonly #ready = new Outcome()
   readonly #closed = new Outcome()
@@ -127,9 +127,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   }
 
   private constructor(context: GroupContext, id: string, options: GroupOptions<unknown>) {
-    if (typeof id !== 'string' || id === '') {
-      throw new OttlaError('OTTLA_INVALID_GROUP_ID', `A group's id is a string that is not empty, not ${describe(id)}`)
-    }
+    checkGroupId(id)
     if (options === undefined) throw invalid(`Group ${id} has no topics: give it { topics: [...] }`)
     checkOptions(`group ${id}`, options, GROUP_OPTIONS)
     const { engine, clock, onProgress } = context
@@ -208,7 +206,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
    * The messages, one at a time. Asking for the next one marks the one before as done; break, return or throw closes
    * the member and leaves the last one uncommitted, unless commit(message) was awaited. Throws what stopped the member.
    * The signal lets the loop's body finish and then ends the loop; `close` does not wait for the body, where it may
-   * have been called.
+   * have been called. `broker.idle()` does, until the next message is asked for: in the body it would wait for itself.
    */
   messages(options: Abortable = {}): AsyncIterableIterator<M> {
     checkOptions('messages', options, { signal: aSignal })
@@ -244,44 +242,39 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
         throw invalid(`commit takes messages of this group, not ${describe(message)}`)
       }
       const { topic, partition } = message
-      const offset = Math.max(message.offset + 1, offsets.get(nameOf(message))?.offset ?? 0)
-      offsets.set(nameOf(message), { topic, partition, offset })
+      const offset = Math.max(message.offset + 1, offsets.get(partitionName(message))?.offset ?? 0)
+      offsets.set(partitionName(message), { topic, partition, offset })
     }
     if (this.#status === 'new' || this.#status === 'closed') throw notRunning(this.id, this.#status)
     await this.#committer.commit([...offsets.values()])
   }
 
-  /** Hands out no more messages of these partitions (default: all assigned), once the running handlers are done. */
+  /**
+   * Hands out no more messages of these partitions (default: all assigned), once the running handlers are done. As in
+   * Kafka, a partition stays paused only while it is assigned: one that a rebalance took and gives back is not. Under
+   * 'range' and 'roundRobin' every rebalance takes them all; pause again on 'assigned'.
+   */
   pause(partitions?: readonly TopicPartition[]): void {
-    for (const loop of this.#chosen(partitions)) {
-      this.#paused.add(nameOf(loop.at))
-      loop.pause()
-    }
+    for (const loop of this.#chosen(partitions)) loop.pause()
     this.#context.onProgress()
   }
 
   /** Hands out messages of these partitions again (default: all assigned). */
   resume(partitions?: readonly TopicPartition[]): void {
-    for (const loop of this.#chosen(partitions)) {
-      this.#paused.delete(nameOf(loop.at))
-      loop.resume()
-    }
+    for (const loop of this.#chosen(partitions)) loop.resume()
     this.#context.onProgress()
   }
 
   /**
    * Goes on from another place in these partitions (default: all assigned), when the running handlers are done. The
-   * group's offset goes there with the next commit. Rejects with OTTLA_INVALID_ARGUMENT.
+   * group's offset goes there with the next commit. Rejects with OTTLA_INVALID_ARGUMENT, also where one of them is not
+   * assigned any more by the time its place is found, and moves none then; with OTTLA_CLOSED where the member closed.
    */
   async seek(to: Position, partitions?: readonly TopicPartition[]): Promise<void> {
     const position = checkPosition('seek', to)
-    const loops = this.#chosen(partitions)
-    const offsets = await resolvePosition(
-      this.#context.engine,
-      position,
-      loops.map((loop) => loop.at),
-    )
-    for (const [index, loop] of loops.entries()) loop.seek(offsets[index] as number)
+    const places = this.#chosen(partitions).map((loop) => loop.at)
+    const offsets = await resolvePosition(this.#context.engine, position, places)
+    for (const [index, loop] of this.#chosen(places).entries()) loop.seek(offsets[index] as number)
     this.#context.onProgress()
   }
 
@@ -289,7 +282,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   async lag(): Promise<PartitionLag[]> {
     const { engine } = this.#context
     const { topics } = await engine.metadata({ topics: null })
-    const subscribed = new Set(this.#subscription.names(topics.map((topic) => topic.name)))
+    const subscribed = new Set(this.#subscription.names(topics))
     return groupLag(
       engine,
       this.id,
@@ -343,6 +336,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     }
     if (this.#status !== 'new') throw notRunning(this.id, this.#status)
     signal?.throwIfAborted()
+    this.#context.onRun(this)
     this.#status = 'running'
     this.#dispatch = dispatch
     this.#slots = slots
@@ -352,7 +346,6 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       this.#stopListening = () => signal.removeEventListener('abort', onAbort)
     }
     if (this.#keepAlive) this.#holdProcess()
-    this.#context.onRun(this)
     this.#running = this.#membership.run().catch((error) => this.#fail(asOttlaError(error)))
   }
 
@@ -423,10 +416,10 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     const starts = await this.#starts(partitions)
     if (this.#status !== 'running') return
     for (const { at, startOffset, committedOffset } of starts) {
-      this.#loops.set(nameOf(at), this.#loop(at, startOffset, committedOffset))
+      this.#loops.set(partitionName(at), this.#loop(at, startOffset, committedOffset))
       if (committedOffset !== startOffset) this.#committer.schedule()
     }
-    this.#events.emit('assigned', [...partitions])
+    if (partitions.length > 0 || !this.#ready.isSettled) this.#events.emit('assigned', [...partitions])
     this.#ready.resolve()
     this.#context.onProgress()
   }
@@ -445,7 +438,6 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       slots: this.#slots,
       startOffset,
       committedOffset,
-      isPaused: this.#paused.has(nameOf(at)),
       label: this.#label,
       onOutOfRange: async (error) => {
         if (this.#onOutOfRange === 'error') throw error
@@ -475,7 +467,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
 
   /** Lets the handlers finish and commits, so that the next holder goes on where this one stops. */
   async #giveUp(partitions: readonly TopicPartition[], cause: 'revoked' | 'closing'): Promise<void> {
-    const loops = partitions.flatMap((at) => this.#loops.get(nameOf(at)) ?? [])
+    const loops = partitions.flatMap((at) => this.#loops.get(partitionName(at)) ?? [])
     await Promise.all(loops.map((loop) => loop.stop(cause)))
     await this.#committer.commitDone(loops)
     this.#forget(partitions)
@@ -483,17 +475,14 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   }
 
   async #lose(partitions: readonly TopicPartition[]): Promise<void> {
-    const loops = partitions.flatMap((at) => this.#loops.get(nameOf(at)) ?? [])
+    const loops = partitions.flatMap((at) => this.#loops.get(partitionName(at)) ?? [])
     this.#forget(partitions)
     this.#events.emit('lost', [...partitions])
     await Promise.all(loops.map((loop) => loop.stop('lost')))
   }
 
   #forget(partitions: readonly TopicPartition[]): void {
-    for (const at of partitions) {
-      this.#loops.delete(nameOf(at))
-      this.#paused.delete(nameOf(at))
-    }
+    for (const at of partitions) this.#loops.delete(partitionName(at))
     this.#context.onProgress()
   }
 
@@ -501,9 +490,9 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     if (this.#status !== 'running') throw notRunning(this.id, this.#status)
     if (partitions === undefined) return [...this.#loops.values()]
     return partitions.map((at) => {
-      const loop = this.#loops.get(nameOf(at))
+      const loop = this.#loops.get(partitionName(at))
       if (loop !== undefined) return loop
-      throw invalid(`${nameOf(at)} is not assigned to this member of group ${this.id}`)
+      throw invalid(`${partitionName(at)} is not assigned to this member of group ${this.id}`)
     })
   }
 
@@ -518,7 +507,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       const { position, inFlight, isPaused, waitsForTime: loopWaits } = loop.progress
       const end = highWatermark(loop.at)
       const isBehind = !isPaused && end !== undefined && position !== end
-      const name = `${nameOf(loop.at)} offset ${position}`
+      const name = `${partitionName(loop.at)} offset ${position}`
       if (inFlight > 0) outstanding.push(`${name} is being handled`)
       else if (isBehind) outstanding.push(`${name} is to be handled up to ${end}`)
       if ((inFlight > 0 || isBehind) && !loopWaits) waitsForTime = false
@@ -540,10 +529,6 @@ interface LoopStart {
 /** None where nothing bounds the member's handlers but one for each partition. */
 function slots(concurrency: number): Slots | undefined {
   return concurrency === Number.POSITIVE_INFINITY ? undefined : new Slots(concurrency)
-}
-
-function nameOf(at: Readonly<TopicPartition>): string {
-  return `${at.topic}-${at.partition}`
 }
 
 function notRunning(id: string, status: string): OttlaError {

@@ -13,8 +13,6 @@ import { ProcessHold } from './process-hold.js'
 import { reasonOf } from './reason-of.js'
 import type { Slots } from './slots.js'
 
-export type { Delivery } from './delivery.js'
-
 /** Messages of one partition, in order. */
 export interface Batch<M> extends Readonly<TopicPartition> {
   /** One at least, in the order of their offsets. */
@@ -51,7 +49,6 @@ export interface DeliveryLoopOptions {
   readonly startOffset: number
   /** What the group's offset says; -1 where it is to be set to the start offset. */
   readonly committedOffset: number
-  readonly isPaused: boolean
   /** On the stack of every handler: see inside-handler.ts. */
   readonly label: string
   /** Where to go on from when the position lies outside the log, or a rejection that stops the member. */
@@ -111,7 +108,7 @@ export class DeliveryLoop {
   #soughtOffset: number | undefined
   #seekCount = 0
   #committedOffset: number
-  #isPaused: boolean
+  #isPaused = false
   #status: 'running' | 'stopping' | 'failed' = 'running'
   /** Set when the loop must look up from its batch: a pause, a seek, a stop or a failure. */
   #isInterrupted = false
@@ -129,7 +126,6 @@ export class DeliveryLoop {
     this.#delivery = new PartitionDelivery(options.group)
     this.#position = options.startOffset
     this.#committedOffset = options.committedOffset
-    this.#isPaused = options.isPaused
     this.#handleBeside = labelled(options.label, (message, key) => this.#handleInTurn(message, key))
     this.#ended = labelled(options.label, () => this.#run())()
   }
@@ -149,11 +145,11 @@ export class DeliveryLoop {
     return offset > this.#committedOffset ? offset : undefined
   }
 
-  /** A commit of `offset` begins; what is returned is called when it is done. A seek in between makes it void. */
+  /** A commit of `offset` begins; what is returned is called when it is done. After a seek in between, what the group's offset says is open. */
   committing(offset: number): () => void {
     const seekCount = this.#seekCount
     return () => {
-      if (seekCount === this.#seekCount) this.#committedOffset = offset
+      this.#committedOffset = seekCount === this.#seekCount ? offset : -1
     }
   }
 

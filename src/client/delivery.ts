@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events'
+
 /** What a handler is told besides the message. */
 export interface Delivery {
   /** The group's id. */
@@ -25,6 +27,8 @@ export class PartitionDelivery implements Delivery {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController()
+      // One signal for all messages of a partition, and Node takes more than ten listeners for a leak.
+      setMaxListeners(0, this.#controller.signal)
       if (this.#isAborted) this.#controller.abort()
     }
     return this.#controller.signal

@@ -4,7 +4,7 @@ import type { TopicPartition } from '../storage/storage.js'
 
 /** What a member of a group tells. A listener that throws does not reach the engine: it is an uncaught exception. */
 export interface GroupEvents {
-  /** Partitions were given to this member; on an empty group's first assignment, possibly none. */
+  /** Partitions were given to this member. Of its first assignment it is told though that may bring none. */
   assigned: [partitions: TopicPartition[]]
   /** Partitions were given up in order: their handlers finished and their offsets are committed. */
   revoked: [partitions: TopicPartition[]]

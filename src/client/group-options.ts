@@ -1,8 +1,9 @@
+import { OttlaError } from '../errors.js'
 import type { Assignor } from './assignors/assignor.js'
 import { cooperativeStickyAssignor } from './assignors/cooperative-sticky-assignor.js'
 import { rangeAssignor } from './assignors/range-assignor.js'
 import { kafkajsRoundRobinAssignor, roundRobinAssignor } from './assignors/round-robin-assignor.js'
-import { aBoolean, aSignal, countOrInfinity, type OptionRule, oneOf, wholeNumber } from './options.js'
+import { aBoolean, aSignal, countOrInfinity, describe, type OptionRule, oneOf, wholeNumber } from './options.js'
 import type { Position } from './position.js'
 import type { Abortable } from './producer.js'
 
@@ -67,6 +68,12 @@ export const BATCH_OPTIONS: Readonly<Record<keyof BatchOptions, OptionRule>> = {
   concurrency: countOrInfinity(1),
   maxMessages: wholeNumber(1),
   maxWaitMs: wholeNumber(0, 2 ** 31 - 1),
+}
+
+/** Throws OTTLA_INVALID_GROUP_ID. */
+export function checkGroupId(id: unknown): string {
+  if (typeof id === 'string' && id !== '') return id
+  throw new OttlaError('OTTLA_INVALID_GROUP_ID', `A group's id is a string that is not empty, not ${describe(id)}`)
 }
 
 /** What a member offers to its group: the preferred one first, so that it can share the group with any client. */

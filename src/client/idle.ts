@@ -22,12 +22,13 @@ export class IdleWatch implements ClientListener {
   readonly #highWatermark: (at: TopicPartition) => number | undefined
   readonly #producers = new Set<Producer>()
   readonly #members = new Set<AnyGroup>()
-  /** Members that a failure stopped, until another member of their group runs. */
+  /** Members that a failure stopped, until another member of their group runs or the group is deleted. */
   readonly #failed = new Map<AnyGroup, OttlaError>()
   readonly #wakers = new Set<() => void>()
   /** Rises whenever something happens. */
   #progress = 0
   #waiting = 0
+  #isClosed = false
 
   constructor(clock: Clock, highWatermark: (at: TopicPartition) => number | undefined) {
     this.#clock = clock
@@ -50,13 +51,23 @@ export class IdleWatch implements ClientListener {
 
   onRun(member: AnyGroup): void {
     this.#members.add(member)
-    for (const failed of this.#failed.keys()) if (failed.id === member.id) this.#failed.delete(failed)
+    this.#forgetFailed(member.id)
     this.onProgress()
   }
 
   onEnd(member: AnyGroup, failure: OttlaError | undefined): void {
     this.#members.delete(member)
     if (failure !== undefined) this.#failed.set(member, failure)
+    this.onProgress()
+  }
+
+  onGroupDeleted(groupId: string): void {
+    this.#forgetFailed(groupId)
+    this.onProgress()
+  }
+
+  onClose(): void {
+    this.#isClosed = true
     this.onProgress()
   }
 
@@ -71,7 +82,8 @@ export class IdleWatch implements ClientListener {
       await this.#wait(groups, signal)
     } finally {
       this.#waiting--
-      if (this.#waiting === 0) this.#tellUnheard()
+      // It may have ended for another reason than these.
+      if (this.#waiting === 0) for (const member of this.#failed.keys()) tellUnheard(member)
     }
   }
 
@@ -79,6 +91,7 @@ export class IdleWatch implements ClientListener {
     let last: 'done' | 'stuck' | undefined
     let lastProgress = -1
     for (;;) {
+      if (this.#isClosed) throw closed()
       const progress = this.#progress
       const { what, waitsForTime } = await this.#look(groups)
       if (signal?.aborted === true) throw aborted(what, signal)
@@ -135,13 +148,24 @@ export class IdleWatch implements ClientListener {
     })
   }
 
-  /** A wait that ended for another reason had promised to hear of these. */
-  #tellUnheard(): void {
+  /** A failure counts until another member of the group runs, or the group is deleted. */
+  #forgetFailed(groupId: string): void {
     for (const member of this.#failed.keys()) {
-      const failure = takeUnheardFailure(member)
-      if (failure !== undefined) throwUncaught(failure)
+      if (member.id !== groupId) continue
+      this.#failed.delete(member)
+      tellUnheard(member)
     }
   }
+}
+
+/** Where a wait had promised to hear of the failure, and is not going to. */
+function tellUnheard(member: AnyGroup): void {
+  const failure = takeUnheardFailure(member)
+  if (failure !== undefined) throwUncaught(failure)
+}
+
+function closed(): OttlaError {
+  return new OttlaError('OTTLA_CLOSED', 'The broker was closed, so idle() can wait no longer: call it before close()')
 }
 
 function aborted(what: readonly string[], { reason }: AbortSignal): OttlaError {

@@ -3,8 +3,9 @@
  *
  * A handler runs in a function that is named after its member, and V8 lists the functions that await, so the name is
  * on the stack of everything that the handler calls or awaits. This costs nothing until somebody asks, where an
- * AsyncLocalStorage would slow down every promise of the process (Node before 24). A handler that hides the call from
- * V8, in a timer of its own for example, is not found: such a call is not awaited by the handler either.
+ * AsyncLocalStorage would slow down every promise of the process (Node before 24). A call that V8 cannot see a handler
+ * wait for is not found, such as one in a timer of the handler's own: a handler that awaits it all the same waits for
+ * itself, for ever.
  */
 export function handlerLabel(brokerId: string, memberNumber: number): string {
   return `ottla:handler:${brokerId}:${memberNumber}:`
@@ -28,9 +29,14 @@ export function labelled<Arguments extends unknown[]>(
 }
 
 export function isInside(label: string): boolean {
-  const { stackTraceLimit } = Error
-  Error.stackTraceLimit = 200
-  const { stack } = new Error('where')
-  Error.stackTraceLimit = stackTraceLimit
-  return stack?.includes(label) === true
+  const { stackTraceLimit, prepareStackTrace } = Error
+  try {
+    Error.stackTraceLimit = 200
+    // Whatever the process makes of its stack traces, here they are V8's own.
+    Reflect.set(Error, 'prepareStackTrace', undefined)
+    return new Error('where').stack?.includes(label) === true
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+    Error.prepareStackTrace = prepareStackTrace
+  }
 }

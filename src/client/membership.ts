@@ -1,6 +1,6 @@
-import type { Engine } from '../engine/engine.js'
+import type { Engine, TopicMetadata } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
-import type { JoinGroupResult } from '../group/group-coordinator.js'
+import type { JoinGroupResult } from '../group/group-requests.js'
 import {
   decodeAssignment,
   decodeSubscription,
@@ -10,6 +10,7 @@ import {
 } from '../protocol/consumer-protocol.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Assignor, AssignorMember } from './assignors/assignor.js'
+import { partitionName } from './partition-name.js'
 
 export interface MembershipOptions {
   readonly engine: Engine
@@ -17,8 +18,8 @@ export interface MembershipOptions {
   /** Preferred first. The group uses one that all its members offer. */
   readonly assignors: readonly Assignor[]
   readonly rebalanceTimeoutMs: number
-  /** The topics that are subscribed to now, those that do not exist included. */
-  readonly subscription: (existing: readonly string[]) => string[]
+  /** The topics that are subscribed to while these exist, those that do not exist included. */
+  readonly subscription: (existing: readonly TopicMetadata[]) => string[]
   /** Partitions to begin with. */
   readonly onAssigned: (partitions: TopicPartition[]) => Promise<void>
   /** Partitions to finish with; others may have them when it resolves. */
@@ -33,7 +34,8 @@ export interface MemberIdentity {
   readonly generationId: number
 }
 
-const PROTOCOL_TYPE = 'consumer'
+/** What Kafka calls the protocol in which members share partitions. */
+export const CONSUMER_PROTOCOL_TYPE = 'consumer'
 
 /**
  * One member's part in Kafka's classic group protocol: joins, assigns if it is the leader, syncs, then waits for the
@@ -166,7 +168,7 @@ export class Membership {
         groupId,
         memberId,
         instanceId: null,
-        protocolType: PROTOCOL_TYPE,
+        protocolType: CONSUMER_PROTOCOL_TYPE,
         protocols: assignors.map((assignor) => ({
           name: assignor.protocolName,
           metadata: encodeSubscription({
@@ -202,7 +204,7 @@ export class Membership {
     const assignments = assignor.assign(members, partitionCounts)
     const holders = assignor.rebalanceProtocol === 'eager' ? holdersOf(members) : new Map<string, string>()
     return [...assignments].map(([memberId, assigned]) => {
-      const free = flat(assigned).filter((at) => (holders.get(nameOf(at)) ?? memberId) === memberId)
+      const free = flat(assigned).filter((at) => (holders.get(partitionName(at)) ?? memberId) === memberId)
       return { memberId, assignment: encodeAssignment({ assigned: grouped(free), userData: null }) }
     })
   }
@@ -269,7 +271,7 @@ export class Membership {
     version: number
   }> {
     const { version, topics } = await this.#options.engine.metadata({ topics: null })
-    const subscribed = this.#options.subscription(topics.map((topic) => topic.name))
+    const subscribed = this.#options.subscription(topics)
     const names = new Set(subscribed)
     const counted = topics.filter((topic) => names.has(topic.name))
     const seen = counted.map((topic) => `${topic.name}:${topic.topicId}:${topic.partitionCount}`).join(',')
@@ -297,7 +299,7 @@ function codeOf(error: unknown): string | undefined {
 function holdersOf(members: readonly AssignorMember[]): Map<string, string> {
   const holders = new Map<string, string>()
   for (const { memberId, subscription } of members) {
-    for (const at of flat(subscription.ownedPartitions)) holders.set(nameOf(at), memberId)
+    for (const at of flat(subscription.ownedPartitions)) holders.set(partitionName(at), memberId)
   }
   return holders
 }
@@ -318,10 +320,6 @@ function grouped(owned: readonly TopicPartition[]): TopicPartitions[] {
 
 /** Those of `from` that are not in `other`. */
 function without(from: readonly TopicPartition[], other: readonly TopicPartition[]): TopicPartition[] {
-  const excluded = new Set(other.map(nameOf))
-  return from.filter((at) => !excluded.has(nameOf(at)))
-}
-
-function nameOf({ topic, partition }: TopicPartition): string {
-  return `${topic}-${partition}`
+  const excluded = new Set(other.map(partitionName))
+  return from.filter((at) => !excluded.has(partitionName(at)))
 }

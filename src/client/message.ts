@@ -1,4 +1,6 @@
 import { isUint8Array } from 'node:util/types'
+import { isWellFormed } from '../codec/utf8.js'
+import type { OttlaError } from '../errors.js'
 import type { RecordHeader } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import { describe, invalid } from './options.js'
@@ -62,7 +64,8 @@ export interface SendResult extends Readonly<TopicPartition> {
   readonly timestamp: number
 }
 
-const decoder = new TextDecoder()
+/** Keeps a byte order mark, which a TextDecoder drops unless told not to. */
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 const encoder = new TextEncoder()
 
 class DecodedHeaders implements MessageHeaders {
@@ -114,7 +117,7 @@ export function decodeHeaders(entries: readonly RecordHeader[]): MessageHeaders 
   return entries.length === 0 ? NO_HEADERS : new DecodedHeaders(entries)
 }
 
-/** Headers as records have them. Throws OTTLA_INVALID_ARGUMENT for a name or value that is neither text nor bytes. */
+/** Headers as records have them. Throws OTTLA_INVALID_ARGUMENT for a name or value that is neither text nor bytes, or text that UTF-8 cannot hold. */
 export function encodeHeaders(headers: NonNullable<OutgoingMessage<unknown>['headers']>): RecordHeader[] {
   if (typeof headers !== 'object' || headers === null) {
     throw invalid(`The headers of a message are an object or [name, value] pairs, not ${describe(headers)}`)
@@ -129,7 +132,15 @@ function encodeHeader(entry: unknown): RecordHeader {
   }
   const [name, value]: unknown[] = entry
   if (typeof name !== 'string') throw invalid(`A header's name is a string, not ${describe(name)}`)
-  if (typeof value === 'string') return [name, encoder.encode(value)]
+  if (!isWellFormed(name)) throw notWellFormed(`The name of header ${name}`)
+  if (typeof value === 'string') {
+    if (!isWellFormed(value)) throw notWellFormed(`The text of header ${name}`)
+    return [name, encoder.encode(value)]
+  }
   if (value === null || isUint8Array(value)) return [name, value]
   throw invalid(`The header ${name} is ${describe(value)}: give a string, a Uint8Array or null`)
+}
+
+function notWellFormed(what: string): OttlaError {
+  return invalid(`${what} holds half of a surrogate pair, for which UTF-8 has no bytes: send such text as bytes`)
 }

@@ -4,6 +4,7 @@ import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import type { DeliveryLoop } from './delivery-loop.js'
 import type { Membership } from './membership.js'
+import { partitionName } from './partition-name.js'
 
 export interface OffsetCommitterOptions {
   readonly engine: Engine
@@ -22,6 +23,7 @@ export interface OffsetCommitterOptions {
 interface LoopOffset {
   readonly loop: DeliveryLoop
   readonly offset: number
+  readonly onCommitted: () => void
 }
 
 /** A commit that is refused for these says that the partition went to others, or away, in the meantime. */
@@ -39,7 +41,7 @@ const MEANS_NOT_OURS: ReadonlySet<string> = new Set([
  */
 export class OffsetCommitter {
   readonly #options: OffsetCommitterOptions
-  /** The newest write of what is done. Never rejects. */
+  /** The newest write. One at a time, so that an older offset never follows a newer one. Never rejects. */
   #writing: Promise<void> = Promise.resolve()
   #cancelDue: (() => void) | undefined
   #isStopped = false
@@ -72,33 +74,43 @@ export class OffsetCommitter {
     this.#cancelDue = undefined
   }
 
-  /** Commits what is done in these partitions. One commit at a time, so that an older offset never follows a newer one. */
+  /** Commits what is done in these partitions. */
   commitDone(loops: readonly DeliveryLoop[]): Promise<void> {
     if (this.#options.intervalMs === undefined) return Promise.resolve()
-    const written = this.#writing.then(async () => {
+    return this.#inTurn(async () => {
       const refusal = await this.#write(() => loops.filter((loop) => this.#isHeld(loop)).flatMap(doneIn))
       if (refusal === undefined || MEANS_NOT_OURS.has(refusal.code)) return
       if (refusal.code !== 'OTTLA_REBALANCE_IN_PROGRESS') throw refusal
       this.schedule()
     })
-    this.#writing = written.catch(() => undefined)
-    return written
   }
 
   /** Commits these offsets. Rejects with what they are refused for, also where a partition is no longer this member's. */
   async commit(offsets: readonly (Readonly<TopicPartition> & { readonly offset: number })[]): Promise<void> {
     const { groupId, loops } = this.#options
     const wanted = offsets.map(({ topic, partition, offset }) => {
-      const loop = loops.get(`${topic}-${partition}`)
+      const loop = loops.get(partitionName({ topic, partition }))
       if (loop === undefined) throw notHeld(groupId, { topic, partition })
-      return { loop, offset }
+      // From now on, not from when its turn has come: a seek in between is the newer wish.
+      return { loop, offset, onCommitted: loop.committing(offset) }
     })
-    const refusal = await this.#write(() => {
-      const gone = wanted.find(({ loop }) => !this.#isHeld(loop))
-      if (gone !== undefined) throw notHeld(groupId, gone.loop.at)
-      return wanted
+    await this.#inTurn(async () => {
+      const refusal = await this.#write(() => {
+        const gone = wanted.find(({ loop }) => !this.#isHeld(loop))
+        if (gone !== undefined) throw notHeld(groupId, gone.loop.at)
+        return wanted
+      })
+      if (refusal !== undefined) throw refusal
+    }).finally(() => {
+      // More is done than was committed by hand.
+      if (wanted.some(({ loop }) => loop.committableOffset !== undefined)) this.schedule()
     })
-    if (refusal !== undefined) throw refusal
+  }
+
+  #inTurn(write: () => Promise<void>): Promise<void> {
+    const written = this.#writing.then(write)
+    this.#writing = written.catch(() => undefined)
+    return written
   }
 
   /** `offsetsNow` is asked before each try. */
@@ -108,7 +120,6 @@ export class OffsetCommitter {
       const offsets = offsetsNow()
       if (offsets.length === 0) return undefined
       const { identity } = membership
-      const confirmations = offsets.map(({ loop, offset }) => loop.committing(offset))
       const request = {
         groupId,
         ...identity,
@@ -118,7 +129,7 @@ export class OffsetCommitter {
       let refusal: OttlaError | undefined
       try {
         for (const [index, { error }] of (await engine.commitOffsets(request)).entries()) {
-          if (error === null) confirmations[index]?.()
+          if (error === null) offsets[index]?.onCommitted()
           else refusal ??= error
         }
         onCommitted()
@@ -134,18 +145,18 @@ export class OffsetCommitter {
   }
 
   #isHeld(loop: DeliveryLoop): boolean {
-    return this.#options.loops.get(`${loop.at.topic}-${loop.at.partition}`) === loop
+    return this.#options.loops.get(partitionName(loop.at)) === loop
   }
 }
 
 function doneIn(loop: DeliveryLoop): LoopOffset[] {
   const offset = loop.committableOffset
-  return offset === undefined ? [] : [{ loop, offset }]
+  return offset === undefined ? [] : [{ loop, offset, onCommitted: loop.committing(offset) }]
 }
 
-function notHeld(groupId: string, { topic, partition }: Readonly<TopicPartition>): OttlaError {
+function notHeld(groupId: string, at: Readonly<TopicPartition>): OttlaError {
   return new OttlaError(
     'OTTLA_ILLEGAL_GENERATION',
-    `${topic}-${partition} is not assigned to this member of group ${groupId} any more: whoever has it now commits it`,
+    `${partitionName(at)} is not assigned to this member of group ${groupId} any more: whoever has it now commits it`,
   )
 }

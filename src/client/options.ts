@@ -29,6 +29,11 @@ export function wholeNumber(least: number, most: number = Number.MAX_SAFE_INTEGE
       : `a whole number ${range}`
 }
 
+/** True for a whole number from 0 up. */
+export function isWholeNumber(value: unknown): value is number {
+  return typeof value === 'number' && Number.isSafeInteger(value) && value >= 0
+}
+
 /** A whole number or Infinity. */
 export function countOrInfinity(least: number): OptionRule {
   const whole = wholeNumber(least)

@@ -20,6 +20,10 @@ export class Outcome {
     return this.#promise.then()
   }
 
+  get isSettled(): boolean {
+    return this.#isSettled
+  }
+
   resolve(): void {
     this.#isSettled = true
     this.#resolve()

@@ -1,6 +1,6 @@
 import type { Engine, OffsetSpec } from '../engine/engine.js'
 import type { TopicPartition } from '../storage/storage.js'
-import { describe, invalid } from './options.js'
+import { describe, invalid, isWholeNumber } from './options.js'
 
 /** The one way to name a place in a log; never a bare number, which could be an offset or a time. */
 export type Position = 'earliest' | 'latest' | { timestamp: number | Date } | { offset: number }
@@ -42,6 +42,6 @@ export async function resolvePosition(
 }
 
 function wholeNumber(of: string, name: string, value: unknown): number {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
+  if (isWholeNumber(value)) return value
   throw invalid(`The ${name} of ${of} is a whole number from 0 up, not ${describe(value)}`)
 }

@@ -5,7 +5,7 @@ import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { decodeMessage } from './decode.js'
 import type { Message } from './message.js'
-import { aSignal, checkOptions, describe, invalid, wholeNumber } from './options.js'
+import { aSignal, checkOptions, describe, invalid, isWholeNumber, wholeNumber } from './options.js'
 import { PartitionReader } from './partition-reader.js'
 import { checkPosition, type Position, resolvePosition } from './position.js'
 import type { Abortable } from './producer.js'
@@ -27,7 +27,7 @@ const READER_OPTIONS = {
   partition: wholeNumber(0),
   from: () => undefined,
   until: (value: unknown) =>
-    value === 'end' || wholeNumber(0)(onlyField(value, 'offset')) === undefined ? undefined : "'end' or { offset }",
+    value === 'end' || isWholeNumber(onlyField(value, 'offset')) ? undefined : "'end' or { offset }",
 }
 
 /** Checks its arguments at once; asks the engine when the first message is asked for. */
@@ -39,7 +39,21 @@ export function createReader(
 ): AsyncIterableIterator<Message> {
   if (!isTopic(topic)) throw invalid(`reader takes a Topic, not ${describe(topic)}`)
   checkOptions('reader', options, READER_OPTIONS)
-  return read(engine, clock, topic, { ...options, from: checkFrom(options.from) })
+  const ended = new AbortController()
+  // Every partition listens, and Node takes more than ten listeners for a leak.
+  setMaxListeners(0, ended.signal)
+  const messages = read(engine, clock, topic, { ...options, from: checkFrom(options.from) }, ended)
+  return {
+    next: () => messages.next(),
+    // A generator's own `return` waits for the `next` before it, and so for a message that may never come.
+    return: () => {
+      ended.abort()
+      return messages.return(undefined)
+    },
+    [Symbol.asyncIterator]() {
+      return this
+    },
+  }
 }
 
 async function* read(
@@ -47,11 +61,9 @@ async function* read(
   clock: Clock,
   topic: AnyTopic,
   options: CheckedOptions,
+  ended: AbortController,
 ): AsyncGenerator<Message, undefined> {
   const { signal } = options
-  const ended = new AbortController()
-  // Every partition listens, and Node takes more than ten listeners for a leak.
-  setMaxListeners(0, ended.signal)
   const onAbort = (): void => ended.abort()
   signal?.addEventListener('abort', onAbort)
   try {
@@ -165,8 +177,8 @@ function checkFrom(from: unknown): Position | { last: number } {
   if (from === undefined) return 'earliest'
   const last = onlyField(from, 'last')
   if (last === undefined) return checkPosition('from', from)
-  if (typeof last === 'number' && wholeNumber(0)(last) === undefined) return { last }
-  throw invalid(`The last of from is ${wholeNumber(0)(last)}, not ${describe(last)}`)
+  if (isWholeNumber(last)) return { last }
+  throw invalid(`The last of from is a whole number from 0 up, not ${describe(last)}`)
 }
 
 function onlyField(value: unknown, name: string): unknown {

@@ -53,7 +53,8 @@ export class SendQueue<Send extends QueuedSend> {
   }
 
   shift(): void {
-    if (this.#first !== undefined) this.#remove(this.#first)
+    if (this.#first === undefined) return
+    for (const callback of this.#take(this.#first)) callback()
   }
 
   /** Calls back when all that wait now have left; at once where none do. */
@@ -62,7 +63,8 @@ export class SendQueue<Send extends QueuedSend> {
     else this.#last.onPassed.push(callback)
   }
 
-  #remove(place: Place<Send>): void {
+  /** Takes a send out, and returns whom to tell that all up to it have left. */
+  #take(place: Place<Send>): readonly (() => void)[] {
     const { send, previous, next, onPassed } = place
     if (previous === undefined) this.#first = next
     else previous.next = next
@@ -71,9 +73,10 @@ export class SendQueue<Send extends QueuedSend> {
     this.#size--
     this.#bytes -= send.bytes
     if (send.signal !== undefined) this.#unlisten(send.signal, place)
+    if (previous === undefined) return onPassed
     // Those before it are still to be waited for.
-    if (previous !== undefined) previous.onPassed = previous.onPassed.concat(onPassed)
-    else for (const callback of onPassed) callback()
+    previous.onPassed = previous.onPassed.concat(onPassed)
+    return []
   }
 
   #listen(signal: AbortSignal, place: Place<Send>): void {
@@ -84,10 +87,11 @@ export class SendQueue<Send extends QueuedSend> {
     }
     const places = new Set([place])
     const listener = (): void => {
-      for (const aborted of places) {
-        this.#remove(aborted)
-        this.#onAbort(aborted.send, signal.reason)
-      }
+      const aborted = [...places]
+      // All leave before anybody is told, who might let the next one go on although its signal has aborted.
+      const passed = aborted.flatMap((place) => this.#take(place))
+      for (const { send } of aborted) this.#onAbort(send, signal.reason)
+      for (const callback of passed) callback()
     }
     this.#bySignal.set(signal, { places, listener })
     signal.addEventListener('abort', listener)

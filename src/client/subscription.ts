@@ -1,4 +1,5 @@
 import { bytes } from '../codec/bytes.js'
+import type { TopicMetadata } from '../engine/engine.js'
 import { checkTopicName } from '../engine/topic-name.js'
 import type { MessageCodecs } from './decode.js'
 import { describe, invalid } from './options.js'
@@ -17,13 +18,16 @@ export class Subscription {
     for (const topic of this.#topics) if (isTopic(topic)) this.#codecs.set(topic.name, topic)
   }
 
-  /** The names that are subscribed to while these topics exist: of the expressions' matches, and all that are named. */
-  names(existing: readonly string[]): string[] {
+  /**
+   * The names that are subscribed to while these topics exist: all that are named, and what the expressions match, but
+   * for internal topics.
+   */
+  names(existing: readonly TopicMetadata[]): string[] {
     const names = new Set<string>()
     for (const topic of this.#topics) {
       if (typeof topic === 'string') names.add(topic)
       else if (isTopic(topic)) names.add(topic.name)
-      else for (const name of existing) if (!name.startsWith('__') && matches(topic, name)) names.add(name)
+      else for (const { name, internal } of existing) if (!internal && matches(topic, name)) names.add(name)
     }
     return [...names].sort()
   }

@@ -6,23 +6,37 @@ export interface KnownTopic {
   readonly maxMessageBytes: number
 }
 
-/** What was learnt of topics, so that not every send asks the engine. */
+/** How a topic was when the engine's metadata had this version. */
+interface Learnt {
+  readonly topic: KnownTopic
+  readonly version: number
+}
+
+/**
+ * What was learnt of topics, so that not every send asks the engine. From the first look-up on it hears of every change
+ * of topics, whoever made it, and asks again about a topic that is used after one. Hearing holds no process.
+ */
 export class TopicDirectory {
   readonly #engine: Engine
-  readonly #known = new Map<string, KnownTopic>()
+  readonly #learnt = new Map<string, Learnt>()
   readonly #lookups = new Map<string, Promise<KnownTopic>>()
+  /** The newest version of the metadata that was heard of. */
+  #version = 0
+  #isHearing = false
 
   constructor(engine: Engine) {
     this.#engine = engine
   }
 
+  /** Undefined where the topic must be looked up. One that is as it was is the same object. */
   get(name: string): KnownTopic | undefined {
-    return this.#known.get(name)
+    const learnt = this.#learnt.get(name)
+    return learnt !== undefined && learnt.version >= this.#version ? learnt.topic : undefined
   }
 
   /** Asks the engine; rejects with OTTLA_UNKNOWN_TOPIC_OR_PARTITION. */
   lookUp(name: string): Promise<KnownTopic> {
-    const known = this.#known.get(name)
+    const known = this.get(name)
     if (known !== undefined) return Promise.resolve(known)
     const underWay = this.#lookups.get(name)
     if (underWay !== undefined) return underWay
@@ -33,17 +47,37 @@ export class TopicDirectory {
 
   /** For a topic that was changed: what is being asked about it now does not count either. */
   forget(name: string): void {
-    this.#known.delete(name)
+    this.#learnt.delete(name)
     this.#lookups.delete(name)
   }
 
   async #ask(name: string, counts: () => boolean): Promise<KnownTopic> {
     try {
-      const known = await this.#describe(name)
-      if (counts()) this.#known.set(name, known)
-      return known
+      // First, so that a change in between makes what is learnt old.
+      const { version } = await this.#engine.metadata({ topics: [] })
+      if (!this.#isHearing) void this.#hear(version)
+      const described = await this.#describe(name)
+      const before = this.#learnt.get(name)?.topic
+      const topic = before !== undefined && isSame(before, described) ? before : described
+      if (counts()) this.#learnt.set(name, { topic, version })
+      return topic
     } finally {
       if (counts()) this.#lookups.delete(name)
+    }
+  }
+
+  /** Never rejects. */
+  async #hear(version: number): Promise<void> {
+    this.#isHearing = true
+    this.#version = Math.max(this.#version, version)
+    try {
+      for (;;) {
+        const changed = await this.#engine.metadata({ topics: [], newerThan: this.#version })
+        this.#version = changed.version
+      }
+    } catch {
+      // The engine has closed, or cannot tell: the next look-up tries again.
+      this.#isHearing = false
     }
   }
 
@@ -54,6 +88,10 @@ export class TopicDirectory {
     const limit = described?.entries.find((entry) => entry.name === 'max.message.bytes')
     return { partitionCount: topic.partitionCount, maxMessageBytes: Number(limit?.value) }
   }
+}
+
+function isSame(one: KnownTopic, other: KnownTopic): boolean {
+  return one.partitionCount === other.partitionCount && one.maxMessageBytes === other.maxMessageBytes
 }
 
 /** One topic's metadata. Rejects with its error, such as OTTLA_UNKNOWN_TOPIC_OR_PARTITION. */

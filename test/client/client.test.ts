@@ -1,8 +1,9 @@
-import { type Broker, FileStorage, json, MemoryStorage, msgpack, Topic } from 'ottla'
+import { type Broker, FileStorage, json, MemoryStorage, msgpack, OttlaError, Topic } from 'ottla'
 import { ManualClock } from 'ottla/testing'
 import { describe, expect, it } from 'vitest'
 import { temporaryDirectories } from '../storage/file/file-rig.js'
-import { brokers, codeOf, contentsOf, refusal } from './brokers.js'
+import { brokers, codeOf, contentsOf, nextTurn, refusal } from './brokers.js'
+import { openClient } from './consuming.js'
 
 const openBroker = brokers()
 const temporaryDirectory = temporaryDirectories()
@@ -107,9 +108,38 @@ describe('alterTopic', () => {
     await broker.topic(new Topic('orders', { partitions: 2, retentionMs: -1 }))
   })
 
+  it('that fails half way is known by what it did', async () => {
+    const { client, engine } = await openClient()
+    await client.topic(orders)
+    engine.alterConfigs = async () => {
+      throw new OttlaError('OTTLA_STORAGE_FAILED', 'No room')
+    }
+    const call = () => client.alterTopic(orders, { partitions: 5, retentionMs: 1_000 })
+    expect(await codeOf(call)).toBe('OTTLA_STORAGE_FAILED')
+    const sending = client.producer().send(orders, { value: 1, partition: 4 })
+    expect(await sending).toMatchObject({ offset: 0 })
+  })
+
   it('of a topic that is not there is refused', async () => {
     const broker = await openBroker()
     expect(await codeOf(() => broker.alterTopic('orders', { partitions: 2 }))).toBe('OTTLA_UNKNOWN_TOPIC_OR_PARTITION')
+  })
+})
+
+describe('a topic that is changed elsewhere', () => {
+  it('is known to producers as it is now', async () => {
+    const { client, engine } = await openClient()
+    await client.topic(orders)
+    const producer = client.producer()
+    await producer.send(orders, { value: 1, partition: 1 })
+    await engine.createPartitions([{ name: 'orders', totalCount: 5 }])
+    await nextTurn()
+    expect(await producer.send(orders, { value: 1, partition: 4 })).toMatchObject({ offset: 0 })
+    await engine.deleteTopics(['orders'])
+    await client.topic(orders)
+    expect(await codeOf(() => producer.send(orders, { value: 1, partition: 4 }))).toBe(
+      'OTTLA_UNKNOWN_TOPIC_OR_PARTITION',
+    )
   })
 })
 
@@ -222,6 +252,33 @@ describe('groups', () => {
     ])
     expect(lag.map((at) => at.lag)).toEqual([0, 0])
     await group.close()
+  })
+
+  it('of another protocol than consumers are described without its assignments', async () => {
+    const { client, engine } = await openClient()
+    const ids = { groupId: 'connect', instanceId: null, protocolType: 'connect' }
+    const { memberId, generationId } = await engine.joinGroup({
+      ...ids,
+      memberId: '',
+      protocols: [{ name: 'eager', metadata: new Uint8Array([0xff]) }],
+      sessionTimeoutMs: Number.POSITIVE_INFINITY,
+      rebalanceTimeoutMs: 1_000,
+      clientId: 'worker',
+      clientHost: '/127.0.0.1',
+    })
+    await engine.syncGroup({
+      ...ids,
+      memberId,
+      generationId,
+      protocolName: 'eager',
+      assignments: [{ memberId, assignment: new Uint8Array([0xff]) }],
+    })
+    expect(await client.describeGroup('connect')).toEqual({
+      id: 'connect',
+      state: 'Stable',
+      members: [{ memberId, instanceId: null, assignment: [] }],
+      lag: [],
+    })
   })
 
   it('that never were are not found', async () => {

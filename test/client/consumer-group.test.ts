@@ -1,7 +1,7 @@
 import { json, type Message, OttlaError, Topic } from 'ottla'
 import { ManualClock } from 'ottla/testing'
 import { describe, expect, it } from 'vitest'
-import { committed, deferred, drain, next, openBroker, range, Seen, send, words } from './consuming.js'
+import { committed, deferred, drain, next, openBroker, openClient, range, Seen, send, words } from './consuming.js'
 
 /** Sends what no JSON decoder takes. */
 const broken = (name: string): Topic<unknown> =>
@@ -93,6 +93,26 @@ describe('run', () => {
     const broker = await openBroker()
     expect(() => broker.consumerGroup('g', options as never)).toThrow(code(expected) as Error)
     expect(() => broker.consumerGroup('', { topics: ['a'] })).toThrow(code('OTTLA_INVALID_GROUP_ID') as Error)
+  })
+})
+
+describe('a member that was made before the broker closed', () => {
+  it('does not begin while close waits for the handlers of others', async () => {
+    const broker = await openBroker({}, words)
+    await send(broker, words, ['a'])
+    const [started, release] = [deferred(), deferred()]
+    await broker.consumerGroup('g', { topics: [words] }).run(async () => {
+      started.resolve()
+      await release.promise
+    })
+    const late = broker.consumerGroup('late', { topics: [words] })
+    await started.promise
+    const closing = broker.close()
+    await expect(late.run(() => {})).rejects.toEqual(code('OTTLA_CLOSED'))
+    expect(() => late.messages()).toThrow(code('OTTLA_CLOSED') as Error)
+    release.resolve()
+    await closing
+    await late.close()
   })
 })
 
@@ -466,6 +486,24 @@ describe('pause and resume', () => {
     expect(seen.values).toEqual(range(1, 10))
   })
 
+  it.each([
+    ['cooperativeSticky', 'stays with a partition that stays', []],
+    ['range', 'goes with a partition that a rebalance takes, as in Kafka', ['a']],
+  ] as const)('under %s %s', async (assignor, _, expected) => {
+    const broker = await openBroker({}, words)
+    const seen = new Seen()
+    const first = broker.consumerGroup('g', { topics: [words], assignor })
+    await first.run(seen.add)
+    first.pause()
+    const second = broker.consumerGroup('g', { topics: [words], assignor })
+    await second.run(seen.add)
+    await second.close()
+    await broker.idle()
+    await send(broker, words, ['a'])
+    await broker.idle()
+    expect(seen.values).toEqual(expected)
+  })
+
   it('refuses partitions of others, and a member that does not run', async () => {
     const broker = await openBroker({}, words)
     const group = broker.consumerGroup('g', { topics: [words] })
@@ -530,6 +568,15 @@ describe('seek', () => {
     expect(await drain(broker, 'g')).toEqual(['a', 'b', 'c'])
   })
 
+  it('is refused where the partitions went while the place was looked up', async () => {
+    const broker = await openBroker({}, words)
+    const group = broker.consumerGroup('g', { topics: [words] })
+    await group.run(() => {})
+    const seeking = group.seek('earliest').catch((error) => error)
+    await group.close()
+    expect(await seeking).toEqual(code('OTTLA_CLOSED'))
+  })
+
   it('refuses what is no position', async () => {
     const broker = await openBroker({}, words)
     const group = broker.consumerGroup('g', { topics: [words] })
@@ -556,6 +603,52 @@ describe('commit', () => {
     await group.close()
     expect(await committed(broker, 'g')).toBe(2)
     await expect(group.commit(messages)).rejects.toEqual(code('OTTLA_CLOSED'))
+  })
+
+  it('by hand is written before the commits that become due after it', async () => {
+    const { client, engine, idle } = await openClient()
+    await client.topic(words)
+    await client.producer().send(words, [{ value: 'a' }, { value: 'b' }])
+    const written: unknown[] = []
+    const commitOffsets = engine.commitOffsets.bind(engine)
+    const [reached, release] = [deferred(), deferred()]
+    let requests = 0
+    engine.commitOffsets = async (request) => {
+      reached.resolve()
+      if (++requests === 1) await release.promise
+      written.push(...request.offsets.map(({ offset }) => offset))
+      return commitOffsets(request)
+    }
+    const group = client.consumerGroup('g', { topics: [words] })
+    const first = deferred<Message<string>>()
+    const handled = new Seen()
+    await group.run((message) => {
+      first.resolve(message)
+      handled.add(message)
+    })
+    await handled.count(2)
+    const committing = group.commit(await first.promise)
+    await reached.promise
+    const idling = idle()
+    for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
+    release.resolve()
+    await Promise.all([committing, idling])
+    expect(written).toEqual([1, 2])
+  })
+
+  it('by hand of less than is done takes the group back until the next commit is due', async () => {
+    const clock = new ManualClock()
+    const broker = await openBroker({ clock }, words)
+    await send(broker, words, ['a', 'b', 'c'])
+    const first = deferred<Message<string>>()
+    const group = broker.consumerGroup('g', { topics: [words] })
+    await group.run((message) => first.resolve(message))
+    await broker.idle()
+    expect(await committed(broker, 'g')).toBe(3)
+    await group.commit(await first.promise)
+    expect(await committed(broker, 'g')).toBe(1)
+    await clock.advance(1_000)
+    expect(await committed(broker, 'g')).toBe(3)
   })
 
   it('refuses what is no message of this group, or is no longer its own', async () => {
@@ -661,6 +754,51 @@ describe('topics', () => {
     expect(await lost).toEqual([0])
     await broker.idle()
     expect(seen.values).toEqual(['a', 'b', 'c', 'd', 'e'])
+  })
+})
+
+describe('the expressions of a group', () => {
+  it('match what topics() lists, and not what is internal', async () => {
+    const broker = await openBroker({}, new Topic('__mine'))
+    const seen: string[] = []
+    await broker.consumerGroup('g', { topics: [/^__/] }).run(({ topic }) => void seen.push(topic))
+    await send(broker, new Topic('__mine'), ['a'])
+    await broker.idle()
+    expect([await broker.topics(), seen]).toEqual([['__mine'], ['__mine']])
+  })
+})
+
+describe('assigned', () => {
+  it('is told of the first assignment, though it is empty, and of those that bring partitions', async () => {
+    const broker = await openBroker({}, words)
+    const told: string[] = []
+    const join = async (name: string, ...topics: Topic<string>[]): Promise<void> => {
+      const group = broker.consumerGroup('g', { topics })
+      group.on('assigned', (partitions) => void told.push(`${name} ${partitions.length}`))
+      await group.run(() => {})
+      await broker.idle()
+    }
+    await join('a', words)
+    await join('b', words)
+    await join('c', words)
+    expect(told).toEqual(['a 1', 'b 0', 'c 0'])
+  })
+})
+
+describe('the signal of a delivery', () => {
+  it('may have many listeners without a warning', async () => {
+    const broker = await openBroker({}, words)
+    await send(broker, words, range(1, 20))
+    const warnings: string[] = []
+    const hear = (warning: Error): void => void warnings.push(warning.message)
+    process.on('warning', hear)
+    await broker.consumerGroup('g', { topics: [words] }).run((_, { signal }) => {
+      signal.addEventListener('abort', () => {})
+    })
+    await broker.idle()
+    await new Promise((resolve) => setImmediate(resolve))
+    process.off('warning', hear)
+    expect(warnings).toEqual([])
   })
 })
 

@@ -1,5 +1,18 @@
-import { type AnyTopic, Broker, type BrokerOptions, type ConsumerGroup, type Message, Topic } from 'ottla'
+import {
+  type AnyTopic,
+  Broker,
+  type BrokerOptions,
+  type ConsumerGroup,
+  MemoryStorage,
+  type Message,
+  Topic,
+} from 'ottla'
 import { onTestFinished } from 'vitest'
+import { EngineClient } from '../../src/client/client.js'
+import { IdleWatch } from '../../src/client/idle.js'
+import { brokerSettings } from '../../src/engine/config.js'
+import { EmbeddedEngine } from '../../src/engine/embedded-engine.js'
+import { systemClock } from '../../src/time/clock.js'
 
 /** A topic of text without a key. */
 export const words: Topic<string> = new Topic<string>('words')
@@ -10,6 +23,24 @@ export async function openBroker(options: BrokerOptions = {}, ...topics: readonl
   onTestFinished(() => broker.close())
   for (const topic of topics) await broker.topic(topic)
   return broker
+}
+
+/** A client whose engine the test may reach, and change. */
+export async function openClient(): Promise<{
+  client: EngineClient
+  engine: EmbeddedEngine
+  idle: () => Promise<void>
+}> {
+  const storage = new MemoryStorage()
+  const engine = await EmbeddedEngine.open({
+    storage,
+    clock: systemClock,
+    settings: brokerSettings(undefined, storage),
+  })
+  const watch = new IdleWatch(systemClock, (at) => engine.highWatermark(at))
+  const client = new EngineClient(engine, systemClock, 'id', watch)
+  onTestFinished(() => client.close())
+  return { client, engine, idle: () => watch.wait([], undefined) }
 }
 
 /** Sends values, one message each, to one partition or spread. */

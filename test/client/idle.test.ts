@@ -260,6 +260,46 @@ describe('idle', () => {
     expect(sizes).toEqual([2])
   })
 
+  it('rejects when the broker closes, which ends what it waits for', async () => {
+    const broker = await openBroker({}, words)
+    const idle = broker.idle({ groups: ['later'] })
+    await turn()
+    await broker.close()
+    await expect(idle).rejects.toMatchObject({ code: 'OTTLA_CLOSED' })
+  })
+
+  it('forgets the failure of a group that was deleted', async () => {
+    const broker = await openBroker({}, words)
+    await send(broker, words, ['a'])
+    const group = broker.consumerGroup('g', { topics: [words] })
+    group.on('error', () => {})
+    await group.run(() => {
+      throw new Error('no')
+    })
+    await expect(broker.idle()).rejects.toMatchObject({ code: 'OTTLA_GROUP_STOPPED' })
+    await broker.resetOffsets('g', 'earliest', { topics: [words] })
+    await broker.deleteGroup('g')
+    await broker.idle()
+  })
+
+  it('finds the handler it is called in where stack traces are prepared, and leaves their settings alone', async () => {
+    const broker = await openBroker({}, words)
+    const { prepareStackTrace, stackTraceLimit } = Error
+    const outcome = deferred<unknown>()
+    await broker.consumerGroup('g', { topics: [words] }).run(async () => {
+      const prepare = (): string => 'hidden'
+      Error.prepareStackTrace = prepare
+      await broker.idle().catch(outcome.resolve)
+      outcome.resolve([Error.prepareStackTrace === prepare, Error.stackTraceLimit === stackTraceLimit])
+    })
+    await send(broker, words, ['a'])
+    try {
+      await expect(outcome.promise).resolves.toEqual(neverIdle(/inside a handler/))
+    } finally {
+      Error.prepareStackTrace = prepareStackTrace
+    }
+  })
+
   it('waits for a producer that lingers on the real clock', async () => {
     const broker = await openBroker({}, words)
     const seen = new Seen()

@@ -108,6 +108,7 @@ describe('headers', () => {
         none: null,
         '': 'no name',
         'naïve 🌍': '',
+        mark: '\ufeffmarked',
       },
     })
     expect(headers.getBytes('bytes')).toEqual(new Uint8Array([0xff, 0]))
@@ -115,6 +116,7 @@ describe('headers', () => {
     expect([headers.get('empty'), headers.getBytes('empty')?.length]).toEqual(['', 0])
     expect([headers.get('none'), headers.getBytes('none'), headers.has('none')]).toEqual([undefined, null, true])
     expect([headers.get(''), headers.get('naïve 🌍')]).toEqual(['no name', ''])
+    expect([headers.get('mark'), headers.getAll('mark')]).toEqual(['\ufeffmarked', ['\ufeffmarked']])
     expect([headers.get('other'), headers.getBytes('other'), headers.has('other')]).toEqual([
       undefined,
       undefined,
@@ -143,6 +145,8 @@ describe('headers', () => {
     ['a name that is no text', [[1, 'a']]],
     ['undefined as a value', { a: undefined }],
     ['a number as a value', { a: 1 }],
+    ['half a surrogate pair in a value', { a: 'x\ud83c' }],
+    ['half a surrogate pair in a name', { 'x\udf0d': '' }],
     ['an ArrayBuffer as a value', { a: new ArrayBuffer(1) }],
   ])('of another kind are refused: %s', async (_, headers) => {
     const broker = await openBroker()

@@ -88,6 +88,19 @@ describe('a reader', () => {
     expect(await reader.next()).toEqual({ done: true, value: undefined })
   })
 
+  it('returns at once, though a message is waited for', async () => {
+    const { broker } = await filled()
+    const reader = broker.reader(numbers, { from: 'latest' })
+    const next = reader.next()
+    expect(await outcomeNow(next)).toBe('pending')
+    const returned = reader.return?.()
+    expect(await outcomeNow(Promise.all([returned, next]))).toBe('resolved')
+    expect(await next).toEqual({ done: true, value: undefined })
+    const unread = broker.reader(numbers)
+    await unread.return?.()
+    expect(await unread.next()).toEqual({ done: true, value: undefined })
+  })
+
   it('of a topic with many partitions warns of no leak', async () => {
     const broker = await openBroker()
     const topic = await broker.topic(new Topic('many', { partitions: 50, value: json<number>() }))

@@ -51,6 +51,19 @@ describe('a queue of sends', () => {
     expect([sends.first?.name, sends.size]).toEqual(['c', 1])
   })
 
+  it('has let go of all whose signal aborted before it tells of the first', () => {
+    const left: (string | undefined)[] = []
+    const sends = new SendQueue<Waiting>(() => left.push(sends.first?.name))
+    const aborting = new AbortController()
+    for (const name of ['a', 'b']) sends.push(waiting(name, aborting.signal))
+    sends.push(waiting('c'))
+    sends.whenPassed(() => left.push('passed'))
+    aborting.abort()
+    expect(left).toEqual(['c', 'c'])
+    sends.shift()
+    expect(left).toEqual(['c', 'c', 'passed'])
+  })
+
   it('listens to a signal once however many share it, and no longer than they wait', () => {
     const [sends] = queue()
     const signal = new CountedSignal()

@@ -31,6 +31,25 @@ describe('what a directory of topics knows', () => {
     await engine.close()
   })
 
+  it('is looked up again after any change, and is the same object where it is as it was', async () => {
+    const engine = await EmbeddedEngine.open({
+      storage: new MemoryStorage(),
+      clock: systemClock,
+      settings: brokerSettings(),
+    })
+    await engine.createTopics({ topics: ['orders', 'payments'].map((name) => ({ name, partitionCount: 1 })) })
+    const directory = new TopicDirectory(engine)
+    const [orders, payments] = await Promise.all([directory.lookUp('orders'), directory.lookUp('payments')])
+    expect(directory.get('orders')).toBe(orders)
+    await engine.createPartitions([{ name: 'orders', totalCount: 4 }])
+    await new Promise((resolve) => setImmediate(resolve))
+    expect([directory.get('orders'), directory.get('payments')]).toEqual([undefined, undefined])
+    expect(await directory.lookUp('payments')).toBe(payments)
+    expect(await directory.lookUp('orders')).toMatchObject({ partitionCount: 4 })
+    expect(directory.get('payments')).toBe(payments)
+    await engine.close()
+  })
+
   it('is asked for once by many', async () => {
     const engine = await EmbeddedEngine.open({
       storage: new MemoryStorage(),

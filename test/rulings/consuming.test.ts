@@ -1,18 +1,34 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { bytes, type ConsumerGroup, FileStorage, MemoryStorage, type Message, type Storage, Topic } from 'ottla'
+import {
+  bytes,
+  type Client,
+  type ConsumerGroup,
+  FileStorage,
+  MemoryStorage,
+  type Message,
+  type Storage,
+  Topic,
+} from 'ottla'
 import { ManualClock } from 'ottla/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
-import { EngineClient } from '../../src/client/client.js'
-import { IdleWatch } from '../../src/client/idle.js'
-import { brokerSettings } from '../../src/engine/config.js'
-import { EmbeddedEngine } from '../../src/engine/embedded-engine.js'
+import type { EmbeddedEngine } from '../../src/engine/embedded-engine.js'
 import { ATTRIBUTES_AT, CONTROL_BIT, LAST_OFFSET_DELTA_AT } from '../../src/record/batch-layout.js'
 import { EncodedBatch } from '../../src/record/encoded-batch.js'
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js'
-import { systemClock } from '../../src/time/clock.js'
-import { committed, deferred, drain, next, openBroker, range, Seen, send, words } from '../client/consuming.js'
+import {
+  committed,
+  deferred,
+  drain,
+  next,
+  openBroker,
+  openClient,
+  range,
+  Seen,
+  send,
+  words,
+} from '../client/consuming.js'
 import { runModule } from './child-process.js'
 
 async function folder(): Promise<string> {
@@ -438,18 +454,10 @@ describe('ruling: idle()', () => {
 })
 
 describe.each(['partition', 'key', 'batches'] as const)('ruling: Gaps (%s)', (way) => {
-  async function open(): Promise<{ client: EngineClient; engine: EmbeddedEngine; idle: () => Promise<void> }> {
-    const storage = new MemoryStorage()
-    const engine = await EmbeddedEngine.open({
-      storage,
-      clock: systemClock,
-      settings: brokerSettings(undefined, storage),
-    })
-    const watch = new IdleWatch(systemClock, (at) => engine.highWatermark(at))
-    const client = new EngineClient(engine, systemClock, 'id', watch)
-    onTestFinished(() => client.close())
-    await client.topic(words)
-    return { client, engine, idle: () => watch.wait([], undefined) }
+  async function open(): ReturnType<typeof openClient> {
+    const opened = await openClient()
+    await opened.client.topic(words)
+    return opened
   }
 
   /** A batch as a transaction's end or compaction leaves it: with a mark that no consumer sees, or fewer records than offsets. */
@@ -470,7 +478,7 @@ describe.each(['partition', 'key', 'batches'] as const)('ruling: Gaps (%s)', (wa
     bytes[LAST_OFFSET_DELTA_AT + 3] = 9
   }
 
-  async function consume(client: EngineClient): Promise<{ seen: Seen; group: ConsumerGroup<Message<string>> }> {
+  async function consume(client: Client): Promise<{ seen: Seen; group: ConsumerGroup<Message<string>> }> {
     const seen = new Seen()
     const group = client.consumerGroup('g', { topics: [words] })
     if (way === 'batches') await group.runBatches(({ messages }) => messages.forEach(seen.add))

@@ -18,7 +18,7 @@ export function javaCases(name: string): JavaCase[] {
   return JSON.parse(readFileSync(new URL(`../../fixtures/assignors/${name}.json`, import.meta.url), 'utf8'))
 }
 
-export function membersOf({ members }: JavaCase): AssignorMember[] {
+function membersOf({ members }: JavaCase): AssignorMember[] {
   return members.map(({ memberId, instanceId, topics, owned = {}, generation = -1 }) => ({
     memberId,
     instanceId: instanceId ?? null,
