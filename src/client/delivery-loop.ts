@@ -1,3 +1,4 @@
+import { Cancellation, type CancelSignal } from '../cancellation.js'
 import type { Engine } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
 import type { RecordBatch } from '../record/record-batch.js'
@@ -113,7 +114,7 @@ export class DeliveryLoop {
   /** Set when the loop must look up from its batch: a pause, a seek, a stop or a failure. */
   #isInterrupted = false
   /** Ends a wait: for messages, for a slot, for a batch to fill, for the end of a pause. */
-  #interruption = new AbortController()
+  #interruption = new Cancellation()
   #waitsForTime = false
   /** Told when a handler that runs beside others is done. */
   #onHandled: (() => void) | undefined
@@ -200,7 +201,7 @@ export class DeliveryLoop {
     const { clock, onRest } = this.#options
     while (this.#status === 'running') {
       this.#isInterrupted = false
-      if (this.#interruption.signal.aborted) this.#interruption = new AbortController()
+      if (this.#interruption.signal.aborted) this.#interruption = new Cancellation()
       const { signal } = this.#interruption
       try {
         if (this.#soughtOffset !== undefined) await this.#applySeek()
@@ -224,7 +225,7 @@ export class DeliveryLoop {
   }
 
   /** Goes on after what reading or decoding threw, or fails. */
-  async #recover(error: unknown, signal: AbortSignal): Promise<void> {
+  async #recover(error: unknown, signal: CancelSignal): Promise<void> {
     const code = OttlaError.is(error) ? error.code : undefined
     // The topic was deleted: the rebalance that follows takes the partition away.
     if (code === 'OTTLA_UNKNOWN_TOPIC_OR_PARTITION') return aborted(signal)
@@ -237,7 +238,7 @@ export class DeliveryLoop {
     }
   }
 
-  async #deliverNext(signal: AbortSignal): Promise<void> {
+  async #deliverNext(signal: CancelSignal): Promise<void> {
     const { clock, dispatch, onMark, onRest } = this.#options
     const batches = await this.#reader.read(this.#position, signal)
     if (dispatch.kind === 'batch') await this.#deliverBatches(batches, dispatch, signal)
@@ -261,7 +262,7 @@ export class DeliveryLoop {
   async #deliverInOrder(
     batch: RecordBatch,
     handler: (message: Message, delivery: Delivery) => unknown,
-    signal: AbortSignal,
+    signal: CancelSignal,
   ): Promise<boolean> {
     const { at, clock, codecs, slots, onMark } = this.#options
     if (batch.isControl) return !this.#isInterrupted
@@ -302,7 +303,7 @@ export class DeliveryLoop {
     batch: RecordBatch,
     ordering: 'key' | 'none',
     lookahead: number,
-    signal: AbortSignal,
+    signal: CancelSignal,
   ): Promise<boolean> {
     const { at, clock, codecs, slots } = this.#options
     if (batch.isControl) return !this.#isInterrupted
@@ -367,7 +368,7 @@ export class DeliveryLoop {
   async #deliverBatches(
     batches: readonly RecordBatch[],
     dispatch: Dispatch & { kind: 'batch' },
-    signal: AbortSignal,
+    signal: CancelSignal,
   ): Promise<void> {
     const { at, clock, codecs, onMark } = this.#options
     let messages: Message[] = []
@@ -406,9 +407,9 @@ export class DeliveryLoop {
   }
 
   /** More messages, if any come in time. */
-  async #readWithin(offset: number, waitMs: number, signal: AbortSignal): Promise<readonly RecordBatch[]> {
+  async #readWithin(offset: number, waitMs: number, signal: CancelSignal): Promise<readonly RecordBatch[]> {
     const { clock, onRest } = this.#options
-    const over = new AbortController()
+    const over = new Cancellation()
     const end = (): void => over.abort()
     const cancelTimer = clock.schedule(end, waitMs, { keepAlive: true })
     signal.addEventListener('abort', end)
@@ -428,7 +429,7 @@ export class DeliveryLoop {
     messages: readonly Message[],
     end: number,
     dispatch: Dispatch & { kind: 'batch' },
-    signal: AbortSignal,
+    signal: CancelSignal,
   ): Promise<boolean> {
     const { at, slots, onMark } = this.#options
     if (this.#isInterrupted) return false
@@ -469,7 +470,7 @@ export class DeliveryLoop {
   }
 
   /** False where the loop was interrupted before a slot was free. */
-  async #acquire(slots: Slots, signal: AbortSignal): Promise<boolean> {
+  async #acquire(slots: Slots, signal: CancelSignal): Promise<boolean> {
     if (!(await slots.acquire(signal))) return false
     if (!this.#isInterrupted) return true
     slots.release()
@@ -507,7 +508,7 @@ export class DeliveryLoop {
   }
 }
 
-function aborted(signal: AbortSignal): Promise<void> {
+function aborted(signal: CancelSignal): Promise<void> {
   return new Promise((resolve) => {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })

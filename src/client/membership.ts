@@ -1,3 +1,4 @@
+import { Cancellation } from '../cancellation.js'
 import type { Engine, TopicMetadata } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
 import type { JoinGroupResult } from '../group/group-requests.js'
@@ -48,14 +49,14 @@ export const CONSUMER_PROTOCOL_TYPE = 'consumer'
  */
 export class Membership {
   readonly #options: MembershipOptions
-  readonly #stopping = new AbortController()
+  readonly #stopping = new Cancellation()
   #identity: MemberIdentity = { memberId: '', generationId: -1 }
   #owned: TopicPartition[] = []
   /** The topics, with their ids and partition counts, that this member last joined with. */
   #seenTopics: string | undefined
   #topicIds: ReadonlyMap<string, string> = new Map()
   /** Ends the wait for the group to need this member. */
-  #rejoin = new AbortController()
+  #rejoin = new Cancellation()
   /** Pending from joining until the assignment is there. */
   #rebalance: Promise<unknown> | undefined
   #isSettled = false
@@ -157,7 +158,7 @@ export class Membership {
 
   async #join(): Promise<JoinGroupResult> {
     const { engine, groupId, assignors, rebalanceTimeoutMs } = this.#options
-    this.#rejoin = new AbortController()
+    this.#rejoin = new Cancellation()
     const { topics, seen, ids } = await this.#describeTopics()
     this.#seenTopics = seen
     this.#topicIds = ids

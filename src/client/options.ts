@@ -10,7 +10,7 @@ export function checkOptions(of: string, options: unknown, rules: Readonly<Recor
     throw invalid(`The options of ${of} are an object, not ${describe(options)}`)
   }
   // It has no properties of its own, so it would pass for options of which none is given.
-  if (options instanceof AbortSignal) throw invalid(`The options of ${of} are an object: give { signal }`)
+  if (isSignal(options)) throw invalid(`The options of ${of} are an object: give { signal }`)
   for (const [name, value] of Object.entries(options)) {
     const rule = Object.hasOwn(rules, name) ? rules[name] : undefined
     if (rule === undefined) {
@@ -48,10 +48,11 @@ export const aFunction: OptionRule = (value) => (typeof value === 'function' ? u
 
 export const aBoolean: OptionRule = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
 
-export const aSignal: OptionRule = (value) =>
-  typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value
-    ? undefined
-    : 'an AbortSignal'
+export const aSignal: OptionRule = (value) => (isSignal(value) ? undefined : 'an AbortSignal')
+
+function isSignal(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && 'aborted' in value && 'addEventListener' in value
+}
 
 export function describe(value: unknown): string {
   if (typeof value === 'string') return `'${value}'`

@@ -1,3 +1,4 @@
+import type { CancelSignal } from '../cancellation.js'
 import type { Engine, FetchResult } from '../engine/engine.js'
 import type { RecordBatch } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
@@ -17,7 +18,7 @@ export class PartitionReader {
   }
 
   /** Batches from `offset` on; waits for the first one. An abort ends the wait with none. Rejects with what fetch answers. */
-  async read(offset: number, signal: AbortSignal): Promise<readonly RecordBatch[]> {
+  async read(offset: number, signal: CancelSignal): Promise<readonly RecordBatch[]> {
     const ahead = this.#ahead
     this.#ahead = undefined
     const { batches, highWatermark } = await (ahead?.offset === offset ? ahead.fetched : this.#fetch(offset, signal))
@@ -31,7 +32,7 @@ export class PartitionReader {
     return batches
   }
 
-  async #fetch(offset: number, signal: AbortSignal): Promise<FetchResult> {
+  async #fetch(offset: number, signal: CancelSignal): Promise<FetchResult> {
     const { topic, partition } = this.#at
     const [result] = await this.#engine.fetch(
       {

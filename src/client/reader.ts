@@ -1,4 +1,4 @@
-import { setMaxListeners } from 'node:events'
+import { Cancellation, type CancelSignal } from '../cancellation.js'
 import type { Engine } from '../engine/engine.js'
 import type { RecordBatch } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
@@ -39,9 +39,7 @@ export function createReader(
 ): AsyncIterableIterator<Message> {
   if (!isTopic(topic)) throw invalid(`reader takes a Topic, not ${describe(topic)}`)
   checkOptions('reader', options, READER_OPTIONS)
-  const ended = new AbortController()
-  // Every partition listens, and Node takes more than ten listeners for a leak.
-  setMaxListeners(0, ended.signal)
+  const ended = new Cancellation()
   const messages = read(engine, clock, topic, { ...options, from: checkFrom(options.from) }, ended)
   return {
     next: () => messages.next(),
@@ -61,7 +59,7 @@ async function* read(
   clock: Clock,
   topic: AnyTopic,
   options: CheckedOptions,
-  ended: AbortController,
+  ended: Cancellation,
 ): AsyncGenerator<Message, undefined> {
   const { signal } = options
   const onAbort = (): void => ended.abort()
@@ -109,7 +107,7 @@ interface Page {
 
 type Pages = AsyncGenerator<Page, undefined>
 
-async function* pagesOf(engine: Engine, span: Span, signal: AbortSignal): Pages {
+async function* pagesOf(engine: Engine, span: Span, signal: CancelSignal): Pages {
   const reader = new PartitionReader(engine, span.at)
   let from = span.from
   while (from < span.until && !signal.aborted) {

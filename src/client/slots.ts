@@ -1,3 +1,5 @@
+import type { CancelSignal } from '../cancellation.js'
+
 /** A bound on how many handlers of one member run at once. First come, first served. */
 export class Slots {
   #free: number
@@ -8,7 +10,7 @@ export class Slots {
   }
 
   /** True when a slot was free, else a promise: of true with a slot, of false when the signal aborted the wait. */
-  acquire(signal: AbortSignal): true | Promise<boolean> {
+  acquire(signal: CancelSignal): true | Promise<boolean> {
     if (this.#free > 0) {
       this.#free--
       return true

@@ -1,3 +1,4 @@
+import type { CancelSignal } from '../cancellation.js'
 import type { OttlaError } from '../errors.js'
 import type {
   CommitOffsetsRequest,
@@ -79,7 +80,7 @@ export interface Engine {
 }
 
 export interface Waiting {
-  signal?: AbortSignal | undefined
+  signal?: CancelSignal | undefined
 }
 
 export interface MetadataRequest {

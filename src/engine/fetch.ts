@@ -1,3 +1,4 @@
+import type { CancelSignal } from '../cancellation.js'
 import type { OttlaError } from '../errors.js'
 import type { PartitionLog } from '../log/partition-log.js'
 import type { RecordBatch } from '../record/record-batch.js'
@@ -88,7 +89,7 @@ function advance(
   findLog: FindLog,
   clock: Clock,
   leftMs: number,
-  signal: AbortSignal | undefined,
+  signal: CancelSignal | undefined,
 ): Promise<void> {
   const logs: PartitionLog[] = []
   for (const [index, wanted] of request.partitions.entries()) {

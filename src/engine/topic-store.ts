@@ -1,3 +1,4 @@
+import type { CancelSignal } from '../cancellation.js'
 import { OttlaError } from '../errors.js'
 import { type LogSettings, PartitionLog } from '../log/partition-log.js'
 import { randomId } from '../random-id.js'
@@ -237,7 +238,7 @@ export class TopicStore {
   }
 
   /** Resolves when a topic changes, the store closes or the caller aborts. */
-  changed(signal: AbortSignal | undefined): Promise<void> {
+  changed(signal: CancelSignal | undefined): Promise<void> {
     return new Promise((resolve) => {
       if (signal?.aborted === true || this.#isClosed) return resolve()
       const wake = (): void => {

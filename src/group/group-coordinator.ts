@@ -94,7 +94,7 @@ export class GroupCoordinator {
     this.#checkOpen()
     checkGroupId(request.groupId)
     this.#checkSessionTimeout(request)
-    waiting.signal?.throwIfAborted()
+    if (waiting.signal?.aborted === true) throw waiting.signal.reason
     const { groupId, memberId } = request
     if (memberId !== '') return this.#groupOf(groupId, memberId).join(request, waiting)
 
@@ -116,7 +116,7 @@ export class GroupCoordinator {
   async syncGroup(request: SyncGroupRequest, waiting: GroupWaiting = {}): Promise<SyncGroupResult> {
     this.#checkOpen()
     checkGroupId(request.groupId)
-    waiting.signal?.throwIfAborted()
+    if (waiting.signal?.aborted === true) throw waiting.signal.reason
     return this.#groupOf(request.groupId, request.memberId).sync(request, waiting)
   }
 

@@ -1,3 +1,4 @@
+import type { CancelSignal } from '../cancellation.js'
 import type { OttlaError } from '../errors.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { GroupState } from './group-state.js'
@@ -80,7 +81,7 @@ export interface SyncGroupResult {
 
 /** Ends a wait early. */
 export interface GroupWaiting {
-  readonly signal?: AbortSignal | undefined
+  readonly signal?: CancelSignal | undefined
 }
 
 export interface HeartbeatOptions extends GroupWaiting {

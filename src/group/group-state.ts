@@ -1,3 +1,4 @@
+import type { CancelSignal } from '../cancellation.js'
 import { randomId } from '../random-id.js'
 import type { Clock } from '../time/clock.js'
 import {
@@ -220,7 +221,7 @@ export class Group {
     if (to !== 'Stable') this.#cancelDeadline()
   }
 
-  #joinAsNew(memberId: string, request: JoinGroupRequest, signal: AbortSignal | undefined): Promise<JoinGroupResult> {
+  #joinAsNew(memberId: string, request: JoinGroupRequest, signal: CancelSignal | undefined): Promise<JoinGroupResult> {
     const member = new GroupMember(memberId, request)
     this.#roster.add(member)
     this.#joinedWhileGathering = this.#gathering
@@ -229,7 +230,7 @@ export class Group {
     return joined
   }
 
-  #rejoin(request: JoinGroupRequest, signal: AbortSignal | undefined): Promise<JoinGroupResult> {
+  #rejoin(request: JoinGroupRequest, signal: CancelSignal | undefined): Promise<JoinGroupResult> {
     const member = this.#roster.identify(request.memberId, request.instanceId)
     const leads = member.memberId === this.#roster.leader
     const changed = !member.hasProtocols(request.protocols)
@@ -250,7 +251,7 @@ export class Group {
     member: GroupMember,
     memberId: string,
     request: JoinGroupRequest,
-    signal: AbortSignal | undefined,
+    signal: CancelSignal | undefined,
   ): Promise<JoinGroupResult> {
     const leaderBefore = this.#roster.leader ?? ''
     member.rejectPending(fencedInstance(this.groupId, member.instanceId))
@@ -266,7 +267,7 @@ export class Group {
     return joined
   }
 
-  #awaitJoin(member: GroupMember, signal: AbortSignal | undefined): Promise<JoinGroupResult> {
+  #awaitJoin(member: GroupMember, signal: CancelSignal | undefined): Promise<JoinGroupResult> {
     const answer = new PendingAnswer<JoinGroupResult>(signal, (aborted) => {
       if (member.joining === aborted) {
         member.joining = null

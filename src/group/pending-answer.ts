@@ -1,15 +1,17 @@
+import type { CancelSignal } from '../cancellation.js'
+
 /**
  * A request that waits for its answer. It is settled once; what comes later is ignored. An abort settles it too, after
  * `onAbort` has taken it out of wherever it waits.
  */
 export class PendingAnswer<T> {
   readonly promise: Promise<T>
-  readonly #signal: AbortSignal | undefined
+  readonly #signal: CancelSignal | undefined
   readonly #aborted: () => void
   #resolve: (answer: T) => void = () => {}
   #reject: (error: unknown) => void = () => {}
 
-  constructor(signal: AbortSignal | undefined, onAbort: (answer: PendingAnswer<T>) => void) {
+  constructor(signal: CancelSignal | undefined, onAbort: (answer: PendingAnswer<T>) => void) {
     this.promise = new Promise((resolve, reject) => {
       this.#resolve = resolve
       this.#reject = reject

@@ -7,7 +7,7 @@ import { SlabPool } from '../../src/storage/slab-pool.js'
 import type { PartitionStorage } from '../../src/storage/storage.js'
 import { storageSuite } from '../../src/testing/storage-suite.js'
 
-describe('the storage suite', () => {
+describe('ruling: Storage contract', () => {
   storageSuite({ test, factory: () => new MemoryStorage(), reopen: (storage) => storage })
 })
 
