@@ -516,6 +516,7 @@ function aborted(signal: CancelSignal): Promise<void> {
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
+  if (value instanceof Promise) return true
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 

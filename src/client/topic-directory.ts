@@ -22,10 +22,16 @@ export class TopicDirectory {
   readonly #lookups = new Map<string, Promise<KnownTopic>>()
   /** The newest version of the metadata that was heard of. */
   #version = 0
+  #revision = 0
   #isHearing = false
 
   constructor(engine: Engine) {
     this.#engine = engine
+  }
+
+  /** Rises whenever `get` may answer otherwise than before. */
+  get revision(): number {
+    return this.#revision
   }
 
   /** Undefined where the topic must be looked up. One that is as it was is the same object. */
@@ -49,6 +55,7 @@ export class TopicDirectory {
   forget(name: string): void {
     this.#learnt.delete(name)
     this.#lookups.delete(name)
+    this.#revision++
   }
 
   async #ask(name: string, counts: () => boolean): Promise<KnownTopic> {
@@ -59,7 +66,10 @@ export class TopicDirectory {
       const described = await this.#describe(name)
       const before = this.#learnt.get(name)?.topic
       const topic = before !== undefined && isSame(before, described) ? before : described
-      if (counts()) this.#learnt.set(name, { topic, version })
+      if (counts()) {
+        this.#learnt.set(name, { topic, version })
+        this.#revision++
+      }
       return topic
     } finally {
       if (counts()) this.#lookups.delete(name)
@@ -70,10 +80,12 @@ export class TopicDirectory {
   async #hear(version: number): Promise<void> {
     this.#isHearing = true
     this.#version = Math.max(this.#version, version)
+    this.#revision++
     try {
       for (;;) {
         const changed = await this.#engine.metadata({ topics: [], newerThan: this.#version })
         this.#version = changed.version
+        this.#revision++
       }
     } catch {
       // The engine has closed, or cannot tell: the next look-up tries again.
