@@ -25,6 +25,7 @@ import { aFunction, aSignal, checkOptions, describe, invalid } from './options.j
 import { Outcome } from './outcome.js'
 import { partitionName } from './partition-name.js'
 import { checkPosition, type Position, resolvePosition } from './position.js'
+import { ProcessHold } from './process-hold.js'
 import type { Abortable } from './producer.js'
 import { reasonOf } from './reason-of.js'
 import { Slots } from './slots.js'
@@ -61,7 +62,6 @@ export type AnyGroup = ConsumerGroup<any>
 
 const REBALANCE_TIMEOUT_MS = 300_000
 const LOOKAHEAD = 256
-const HOLD_MS = 2 ** 31 - 1
 
 export let createConsumerGroup: (context: GroupContext, id: string, options: GroupOptions<unknown>) => AnyGroup
 export let memberProgress: (
@@ -96,6 +96,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   readonly #onOutOfRange: 'earliest' | 'latest' | 'error'
   readonly #commitsItself: boolean
   readonly #keepAlive: boolean
+  readonly #hold: ProcessHold
   readonly #events = new GroupEmitter()
   readonly #membership: Membership
   readonly #committer: OffsetCommitter
@@ -112,7 +113,6 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   #failure: OttlaError | undefined
   #isFailureUnheard = false
   #stopListening: (() => void) | undefined
-  #releaseProcess: (() => void) | undefined
 
   static {
     createConsumerGroup = (context, id, options) => new ConsumerGroup(context, id, options)
@@ -138,6 +138,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     this.#onOutOfRange = options.onOutOfRange ?? 'error'
     this.#commitsItself = options.commit !== 'manual'
     this.#keepAlive = options.keepAlive === true
+    this.#hold = new ProcessHold(clock)
     this.#label = handlerLabel(context.brokerId, context.memberNumber)
     this.#membership = new Membership({
       engine,
@@ -345,7 +346,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       signal.addEventListener('abort', onAbort)
       this.#stopListening = () => signal.removeEventListener('abort', onAbort)
     }
-    if (this.#keepAlive) this.#holdProcess()
+    if (this.#keepAlive) this.#hold.take()
     this.#running = this.#membership.run().catch((error) => this.#fail(asOttlaError(error)))
   }
 
@@ -366,7 +367,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     const hasRun = this.#status === 'running'
     this.#status = 'closing'
     this.#stopListening?.()
-    this.#releaseProcess?.()
+    this.#hold.release()
     // A failure on the way out counts, unless another one came before.
     if (hasRun) await this.#leave().catch((error) => this.#fail(asOttlaError(error)))
     this.#status = 'closed'
@@ -391,11 +392,6 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       // Whatever went wrong: a member that is gone must not keep the others waiting.
       await this.#membership.leave()
     }
-  }
-
-  /** A timer that does nothing is what a process waits for. */
-  #holdProcess(): void {
-    this.#releaseProcess = this.#context.clock.schedule(() => this.#holdProcess(), HOLD_MS, { keepAlive: true })
   }
 
   /** A failure ends the member; the first one is the cause. */

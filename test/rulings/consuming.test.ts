@@ -231,6 +231,22 @@ describe('promise: quiet', () => {
     expect(ended).toMatchObject({ exitCode: 0, stderr: '' })
   })
 
+  it('keepAlive: true holds it until the member closes', async () => {
+    const ended = await runModule(
+      script(
+        60_000,
+        `const alive = broker.consumerGroup('alive', { topics: [words], keepAlive: true })
+        await alive.run(() => {})
+        // Not held, the process would be gone before this timer.
+        setTimeout(() => {
+          console.log('held')
+          void alive.close()
+        }, 50).unref()`,
+      ),
+    )
+    expect(ended).toEqual({ exitCode: 0, stderr: '', stdout: 'held\n' })
+  })
+
   it('a running handler does, and a due commit', async () => {
     const ended = await runModule(
       script(
