@@ -1,9 +1,9 @@
 import type { Codec } from '../codec/codec.js'
 import { OttlaError } from '../errors.js'
+import { reasonOf } from '../reason-of.js'
 import type { RecordCursor } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import { decodeHeaders, type Message, NO_HEADERS } from './message.js'
-import { reasonOf } from './reason-of.js'
 
 type Decoder = Pick<Codec<unknown>, 'name' | 'decode'>
 

@@ -1,6 +1,7 @@
 import { Cancellation, type CancelSignal } from '../cancellation.js'
 import type { Engine } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
+import { reasonOf } from '../reason-of.js'
 import type { RecordBatch } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
@@ -11,7 +12,6 @@ import type { Message } from './message.js'
 import { OffsetTracker } from './offset-tracker.js'
 import { PartitionReader } from './partition-reader.js'
 import { ProcessHold } from './process-hold.js'
-import { reasonOf } from './reason-of.js'
 import type { Slots } from './slots.js'
 
 /** Messages of one partition, in order. */

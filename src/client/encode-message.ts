@@ -1,9 +1,9 @@
 import { OttlaError } from '../errors.js'
+import { reasonOf } from '../reason-of.js'
 import type { RecordHeader } from '../record/record-batch.js'
 import { RecordBatchBuilder } from '../record/record-batch-builder.js'
 import { encodeHeaders, type OutgoingMessage } from './message.js'
 import { describe, invalid } from './options.js'
-import { reasonOf } from './reason-of.js'
 import type { AnyTopic } from './topic.js'
 
 /** One record, encoded, on its way to a batch. */

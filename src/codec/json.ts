@@ -1,4 +1,5 @@
 import { OttlaError } from '../errors.js'
+import { reasonOf } from '../reason-of.js'
 import type { Codec } from './codec.js'
 import { decodeUtf8 } from './utf8.js'
 
@@ -57,6 +58,6 @@ function stringify(value: unknown): string | undefined {
 
 /** Only the first line: V8 draws a cycle over several. */
 function sentence(cause: unknown): string {
-  const [line = ''] = String(cause instanceof Error ? cause.message : cause).split('\n')
+  const [line = ''] = reasonOf(cause).split('\n')
   return /[.!?]$/.test(line) ? line : `${line}.`
 }

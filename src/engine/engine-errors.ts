@@ -1,4 +1,5 @@
 import { OttlaError } from '../errors.js'
+import { reasonOf } from '../reason-of.js'
 import type { TopicPartition } from '../storage/storage.js'
 
 export function unknownTopic(name: string): OttlaError {
@@ -28,6 +29,5 @@ export function engineClosed(): OttlaError {
 /** What is not an error of ours came from a storage. */
 export function asOttlaError(error: unknown): OttlaError {
   if (OttlaError.is(error)) return error
-  const why = error instanceof Error ? error.message : String(error)
-  return new OttlaError('OTTLA_STORAGE_FAILED', `The storage failed: ${why}`, { cause: error })
+  return new OttlaError('OTTLA_STORAGE_FAILED', `The storage failed: ${reasonOf(error)}`, { cause: error })
 }

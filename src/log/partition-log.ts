@@ -1,4 +1,5 @@
 import { OttlaError } from '../errors.js'
+import { reasonOf } from '../reason-of.js'
 import type { RecordBatch } from '../record/record-batch.js'
 import type { PartitionStorage, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
@@ -446,9 +447,8 @@ export class PartitionLog {
   }
 
   #storageFailed(cause: unknown): OttlaError {
-    const why = cause instanceof Error ? cause.message : String(cause)
     const name = `${this.at.topic}-${this.at.partition}`
-    return new OttlaError('OTTLA_STORAGE_FAILED', `Writing to ${name} failed: ${why}`, { cause })
+    return new OttlaError('OTTLA_STORAGE_FAILED', `Writing to ${name} failed: ${reasonOf(cause)}`, { cause })
   }
 
   #tooLarge(batch: RecordBatch): OttlaError {

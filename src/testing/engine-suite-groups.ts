@@ -1,3 +1,4 @@
+import { reasonOf } from '../reason-of.js'
 import type { EngineTest } from './engine-under-test.js'
 import { check, checkEqual } from './expect.js'
 import { decode, GroupUnderTest, leaderFirst, NOBODY, protocolOf, protocols } from './group-under-test.js'
@@ -396,9 +397,6 @@ export const groupTests: Readonly<Record<string, EngineTest>> = {
 
 /** The answer must be the reason of the abort. */
 async function checkAborted(answer: Promise<unknown>, what: string): Promise<void> {
-  const reason = answer.then(
-    () => 'an answer',
-    (error: unknown) => (error instanceof Error ? error.message : String(error)),
-  )
+  const reason = answer.then(() => 'an answer', reasonOf)
   checkEqual(await promptly(reason, `${what} that was aborted`), 'enough', `What ${what.toLowerCase()} ends with`)
 }

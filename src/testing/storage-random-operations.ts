@@ -1,3 +1,4 @@
+import { reasonOf } from '../reason-of.js'
 import type { LogUnderTest, StorageUnderTest } from './storage-under-test.js'
 
 const RANDOM_OPERATIONS = 300
@@ -14,7 +15,7 @@ export async function runRandomOperations(log: LogUnderTest, place: StorageUnder
       await log.checkFindOffset(random.below(1000))
     }
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
+    const reason = reasonOf(cause)
     throw new Error(`With seed ${seed}, after ${history.slice(-8).join(', ')}: ${reason}`, { cause })
   }
 }

@@ -33,7 +33,8 @@ interface Rig {
 /** Lets calls through until it is told to hold or to fail them. */
 class Gate {
   held: (() => void)[] | undefined
-  failure: Error | undefined
+  /** What calls throw; a storage may throw anything. */
+  failure: object | undefined
 
   hold(): void {
     this.held = []
@@ -193,6 +194,15 @@ describe('append', () => {
     appends.failure = undefined
     expect((await log.append(batchOf([{}]))).baseOffset).toBe(0)
     expect(await baseOffsets(log)).toEqual([0])
+  })
+
+  it('that fails with something that has no text rejects alone, too', async () => {
+    const { open, appends, clock } = await rig()
+    const log = await open()
+    appends.failure = Object.create(null)
+    expect(await outcomesNow(clock, log.append(batchOf([{}])))).toEqual(['OTTLA_STORAGE_FAILED'])
+    appends.failure = undefined
+    expect((await log.append(batchOf([{}]))).baseOffset).toBe(0)
   })
 
   it('is refused for good once a sync has failed, while reads go on', async () => {

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { OttlaError } from '../../errors.js'
+import { reasonOf } from '../../reason-of.js'
 import type { EncodedBatch } from '../../record/encoded-batch.js'
 import type { RecordBatch } from '../../record/record-batch.js'
 import type { SegmentIndex } from '../segment-index.js'
@@ -503,7 +504,7 @@ export class FilePartition implements PartitionStorage {
     if (this.#failure !== undefined) return this.#failure
     if (OttlaError.is(cause) && cause.code === 'OTTLA_CORRUPTION') this.#failure = cause
     else {
-      const reason = errorCode(cause) ?? (cause instanceof Error ? cause.message : String(cause))
+      const reason = errorCode(cause) ?? reasonOf(cause)
       this.#failure = new OttlaError(
         'OTTLA_STORAGE_FAILED',
         `${what} failed (${reason}). The log of ${this.#name} takes no more writes: check the disk, close the broker and open it again.`,
