@@ -3,7 +3,7 @@ import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import type { EncodedMessage } from './encode-message.js'
 import type { BatchPool, OpenBatch } from './open-batch.js'
-import type { Sender } from './sender.js'
+import { acknowledge, fail, type Sender } from './sender.js'
 
 export interface BatcherOptions {
   readonly at: TopicPartition
@@ -63,9 +63,7 @@ export class Batcher {
     }
     const timestamp = message.timestamp ?? this.#now()
     open.builder.append(timestamp, message.key, message.value, message.headers)
-    open.senders.push(sender)
-    open.slots.push(slot)
-    open.timestamps.push(timestamp)
+    open.add(sender, slot, timestamp)
     open.bytes += bytes
     if (open.builder.sizeInBytes >= this.batchBytes) this.#close()
     else this.#scheduleClose()
@@ -135,27 +133,29 @@ export class Batcher {
 
   #tell(batch: OpenBatch, result: ProduceResult | undefined, error: unknown): void {
     const { senders, slots } = batch
-    if (result === undefined) for (const sender of senders) sender.failed(error)
-    else {
+    const { recordCount } = batch.builder
+    if (result === undefined) {
+      for (let index = 0; index < recordCount; index++) fail(senders[index] as Sender, error)
+    } else {
       const { topic, partition } = this.#options.at
       const { baseOffset, logAppendTime } = result
-      for (let index = 0; index < senders.length; index++) {
+      for (let index = 0; index < recordCount; index++) {
         const timestamp = logAppendTime >= 0 ? logAppendTime : (batch.timestamps[index] as number)
         const sent = { topic, partition, offset: baseOffset + index, timestamp }
-        senders[index]?.acknowledged(slots[index] as number, sent)
+        acknowledge(senders[index] as Sender, slots[index] as number, sent)
       }
     }
     this.#recycle(batch, error)
   }
 
   #recycle(batch: OpenBatch, error: unknown): void {
-    const { length } = batch.senders
     const { bytes } = batch
+    const { recordCount } = batch.builder
     const watchers = [...batch.watchers]
     this.#underWay.delete(batch)
     // The memory of one huge message is not kept.
     if (bytes <= 2 * this.batchBytes) this.#options.batches.give(batch)
-    this.#options.onSettled(length, bytes, error)
+    this.#options.onSettled(recordCount, bytes, error)
     for (const watcher of watchers) watcher()
     if (this.#open !== undefined) this.#scheduleClose()
   }

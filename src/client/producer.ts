@@ -9,7 +9,7 @@ import { BatchPool } from './open-batch.js'
 import { aFunction, aSignal, checkOptions, describe, invalid, type OptionRule, oneOf, wholeNumber } from './options.js'
 import { type Partitioner, partitionForKey, StickyPartitioner } from './partitioner.js'
 import { type QueuedSend, SendQueue } from './send-queue.js'
-import { type Sender, SendOfMany, SendOfOne } from './sender.js'
+import { fail, openPromise, type Sender, SendOfMany, type SettleOne } from './sender.js'
 import { type AnyTopic, isTopic, type Topic } from './topic.js'
 import type { KnownTopic, TopicDirectory } from './topic-directory.js'
 
@@ -97,7 +97,7 @@ export class Producer implements AsyncDisposable {
   readonly #sticky = new StickyPartitioner()
   readonly #destinations = new Map<string, Destination>()
   readonly #waiting = new SendQueue<WaitingSend>(({ sender }, reason) => {
-    sender.failed(reason)
+    fail(sender, reason)
     // What stands behind it may be smaller.
     void this.#admit()
   })
@@ -154,33 +154,23 @@ export class Producer implements AsyncDisposable {
     messages: OutgoingMessage<unknown, unknown> | readonly OutgoingMessage<unknown, unknown>[],
     options?: Abortable,
   ): Promise<SendResult | SendResult[]> {
-    const sender = Array.isArray(messages) ? new SendOfMany(messages.length) : new SendOfOne()
-    try {
-      if (this.#isClosed) throw closed()
-      if (!isTopic(topic)) throw invalid(`The first argument of send is a Topic, not ${describe(topic)}`)
-      if (options !== undefined) checkOptions('send', options, { signal: aSignal })
-      if (options?.signal?.aborted === true) throw options.signal.reason
-      if (Array.isArray(messages)) {
-        // Unlike map, it does not step over the holes of an array.
-        const encoded = Array.from(messages, (message) => encodeMessage(topic, message))
-        const bytes = encoded.reduce((sum, message) => sum + message.bytes, 0)
-        const destination = this.#destinationNow(topic, bytes)
-        if (destination !== undefined) this.#appendAll(topic, destination, encoded, sender)
-        else if (encoded.length > 0) this.#wait(topic, encoded, bytes, sender, options?.signal)
-      } else {
-        // Array.isArray does not narrow a readonly array away.
-        const encoded = encodeMessage(topic, messages as OutgoingMessage<unknown, unknown>)
-        const destination = this.#destinationNow(topic, encoded.bytes)
-        if (destination === undefined) this.#wait(topic, [encoded], encoded.bytes, sender, options?.signal)
-        else {
-          this.#check(topic, destination.known, encoded)
-          this.#append(topic, destination, encoded, sender, 0)
-        }
+    if (Array.isArray(messages)) {
+      const sender = new SendOfMany(messages.length)
+      try {
+        this.#sendMany(topic, messages, options, sender)
+      } catch (error) {
+        sender.failed(error)
       }
-    } catch (error) {
-      sender.failed(error)
+      return sender.promise
     }
-    return sender.promise
+    const { promise, settle } = openPromise<SendResult>()
+    try {
+      // Array.isArray does not narrow a readonly array away.
+      this.#sendOne(topic, messages as OutgoingMessage<unknown, unknown>, options, settle)
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return promise
   }
 
   /** Closes every open batch now, and resolves when all that was sent before the call is settled, well or not. */
@@ -201,6 +191,51 @@ export class Producer implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  #sendOne(
+    topic: AnyTopic,
+    message: OutgoingMessage<unknown, unknown>,
+    options: Abortable | undefined,
+    sender: SettleOne,
+  ): void {
+    this.#checkCall(topic, options)
+    const encoded = encodeMessage(topic, message)
+    const destination = this.#destinationNow(topic, encoded.bytes)
+    if (destination === undefined) {
+      this.#wait(topic, [encoded], encoded.bytes, sender, options?.signal)
+      return
+    }
+    this.#check(topic, destination.known, encoded)
+    this.#append(topic, destination, encoded, sender, 0)
+  }
+
+  #sendMany(
+    topic: AnyTopic,
+    messages: readonly OutgoingMessage<unknown, unknown>[],
+    options: Abortable | undefined,
+    sender: SendOfMany,
+  ): void {
+    this.#checkCall(topic, options)
+    const encoded: EncodedMessage[] = []
+    let bytes = 0
+    // By index, since the holes of an array are messages that are missing.
+    for (let slot = 0; slot < messages.length; slot++) {
+      const message = encodeMessage(topic, messages[slot] as OutgoingMessage<unknown, unknown>)
+      encoded.push(message)
+      bytes += message.bytes
+    }
+    const destination = this.#destinationNow(topic, bytes)
+    if (destination !== undefined) this.#appendAll(topic, destination, encoded, sender)
+    else if (encoded.length > 0) this.#wait(topic, encoded, bytes, sender, options?.signal)
+  }
+
+  #checkCall(topic: AnyTopic, options: Abortable | undefined): void {
+    if (this.#isClosed) throw closed()
+    if (!isTopic(topic)) throw invalid(`The first argument of send is a Topic, not ${describe(topic)}`)
+    if (options === undefined) return
+    checkOptions('send', options, { signal: aSignal })
+    if (options.signal?.aborted === true) throw options.signal.reason
   }
 
   /** Undefined where a send must wait: for the topic to be known, for room, or for those in front. */
@@ -261,12 +296,12 @@ export class Producer implements AsyncDisposable {
   #refuse(sender: Sender, error: unknown): void {
     const { clock } = this.#context
     if (!clock.turnIsSpent()) {
-      sender.failed(error)
+      fail(sender, error)
       return
     }
     const told = clock.nextTurn().then(() => {
       this.#refusals.delete(told)
-      sender.failed(error)
+      fail(sender, error)
       this.#context.onProgress()
     })
     this.#refusals.add(told)

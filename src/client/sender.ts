@@ -1,65 +1,71 @@
 import type { SendResult } from './message.js'
 
-/** Who waits for a record: one `send`, told by `slot` which of its messages it was. */
-export interface Sender {
+/**
+ * Who waits for a record: one `send`. That of a single message is just the function that settles its promise, with the
+ * result or with a rejected promise, since an object for each message would cost as much as encoding it.
+ */
+export type Sender = SettleOne | SenderOfMany
+
+export type SettleOne = (outcome: SendResult | Promise<never>) => void
+
+/** A `send` of several messages, which it tells apart by their slots. */
+export interface SenderOfMany {
   acknowledged(slot: number, result: SendResult): void
   failed(error: unknown): void
 }
 
-/** Where the resolvers of a new promise are put: a function of its own for each promise would cost more than the rest. */
-let resolveNew: (value: never) => void
-let rejectNew: (error: unknown) => void
-function takeResolvers(resolve: (value: never) => void, reject: (error: unknown) => void): void {
-  resolveNew = resolve
-  rejectNew = reject
+/** Tells a `send` what became of the message that it calls `slot`. */
+export function acknowledge(sender: Sender, slot: number, result: SendResult): void {
+  if (typeof sender === 'function') sender(result)
+  else sender.acknowledged(slot, result)
 }
 
-/** A `send` of one message. */
-export class SendOfOne implements Sender {
-  readonly promise: Promise<SendResult>
-  readonly #resolve: (result: SendResult) => void
-  readonly #reject: (error: unknown) => void
-
-  constructor() {
-    this.promise = new Promise<SendResult>(takeResolvers)
-    // They were put there by the line above.
-    this.#resolve = resolveNew as (result: SendResult) => void
-    this.#reject = rejectNew
-  }
-
-  acknowledged(_slot: number, result: SendResult): void {
-    this.#resolve(result)
-  }
-
-  failed(error: unknown): void {
-    this.#reject(error)
-  }
+/** Fails a `send`, whichever of its messages it was. */
+export function fail(sender: Sender, error: unknown): void {
+  if (typeof sender === 'function') sender(Promise.reject(error))
+  else sender.failed(error)
 }
 
 /** A `send` of several: settled when the last is, or the first fails. */
-export class SendOfMany implements Sender {
+export class SendOfMany implements SenderOfMany {
   readonly promise: Promise<SendResult[]>
   readonly #results: SendResult[]
-  readonly #resolve: (results: SendResult[]) => void
-  readonly #reject: (error: unknown) => void
+  readonly #settle: (outcome: SendResult[] | Promise<never>) => void
   #left: number
 
   constructor(count: number) {
-    this.promise = new Promise<SendResult[]>(takeResolvers)
-    // They were put there by the line above.
-    this.#resolve = resolveNew as (results: SendResult[]) => void
-    this.#reject = rejectNew
+    const { promise, settle } = openPromise<SendResult[]>()
+    this.promise = promise
+    this.#settle = settle
     this.#results = new Array(count)
     this.#left = count
-    if (count === 0) this.#resolve(this.#results)
+    if (count === 0) settle(this.#results)
   }
 
   acknowledged(slot: number, result: SendResult): void {
     this.#results[slot] = result
-    if (--this.#left === 0) this.#resolve(this.#results)
+    if (--this.#left === 0) this.#settle(this.#results)
   }
 
   failed(error: unknown): void {
-    this.#reject(error)
+    this.#settle(Promise.reject(error))
   }
+}
+
+/** A promise, and what settles it. */
+export interface OpenPromise<Value> {
+  readonly promise: Promise<Value>
+  readonly settle: (outcome: Value | Promise<never>) => void
+}
+
+/** Where a new promise puts what settles it: a function of its own for each would cost more than the rest. */
+let settleNew: (outcome: never) => void
+function takeSettle(resolve: (outcome: never) => void): void {
+  settleNew = resolve
+}
+
+export function openPromise<Value>(): OpenPromise<Value> {
+  const promise = new Promise<Value>(takeSettle)
+  // It was put there by the line above.
+  return { promise, settle: settleNew as OpenPromise<Value>['settle'] }
 }

