@@ -90,7 +90,8 @@ export class Batcher {
       this.#cancelLinger ??= clock.schedule(() => this.#close(), lingerMs, { keepAlive: true })
       return
     }
-    if (this.#underWay.size > 0 || this.#isCloseScheduled) return
+    // While a batch is under way too: the end of the turn is also when the clock is looked at again.
+    if (this.#isCloseScheduled) return
     this.#isCloseScheduled = true
     // After the microtasks: senders that were just acknowledged send again in those, and join this batch.
     nextTick(this.#closeScheduled)

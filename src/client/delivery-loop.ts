@@ -378,11 +378,12 @@ export class DeliveryLoop {
     try {
       for (;;) {
         for (const batch of fetched) {
-          const records = batch.records()
-          while (!batch.isControl && records.next()) {
-            if (records.offset < end) continue
+          const records = batch.isControl ? undefined : batch.records()
+          while (records?.next()) {
+            const { offset } = records
+            if (offset < end) continue
             messages.push(decodeMessage(at, codecs, records))
-            end = records.offset + 1
+            end = offset + 1
             if (messages.length < dispatch.maxMessages) continue
             if (!(await this.#deliverBatch(messages, end, dispatch, signal))) return
             messages = []
