@@ -1,6 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -9,14 +8,16 @@ const root = join(bench, '..')
 
 /** Installs the peers where what is installed is not what the lock says. */
 export function installPeers() {
-  const lock = createHash('sha256')
-    .update(readFileSync(join(bench, 'package-lock.json')))
-    .digest('hex')
-  // npm ci empties the folder, so the mark cannot outlive what it speaks of.
-  const mark = join(bench, 'node_modules', '.ottla-bench-lock')
-  if (existsSync(mark) && readFileSync(mark, 'utf8') === lock) return
-  run('npm', ['ci'], bench)
-  writeFileSync(mark, lock)
+  const wanted = packagesOf('package-lock.json')
+  const installed = packagesOf(join('node_modules', '.package-lock.json'))
+  const isInstalled = ([path, { version, optional }]) =>
+    path === '' || installed[path]?.version === version || (optional === true && installed[path] === undefined)
+  if (!Object.entries(wanted).every(isInstalled)) run('npm', ['ci'], bench)
+}
+
+function packagesOf(lock) {
+  const file = join(bench, lock)
+  return existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')).packages : {}
 }
 
 /** Builds the package, and the modules of it that are measured by themselves. */
