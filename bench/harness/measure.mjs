@@ -1,18 +1,9 @@
-/*
- * The child process in which one workload is measured: `node --expose-gc measure.mjs NAME DIRECTORY [CONTENDER]`, over
- * an IPC channel. With a contender it takes one measurement of that one alone.
- */
-import { contenderNames } from './workload.mjs'
-
-const [name, directory, only] = process.argv.slice(2)
+/* The child process in which one workload is measured: `node --expose-gc measure.mjs NAME DIRECTORY`, over an IPC channel. */
+const [name, directory] = process.argv.slice(2)
 const { workload } = await import(new URL(`../workloads/${name}.mjs`, import.meta.url))
 const { contenders, close } = await workload.open({ directory, gc: globalThis.gc })
 try {
-  for (const contender of contenderNames(workload)) {
-    if (typeof contenders[contender] !== 'function') throw new TypeError(`${name} has no contender '${contender}'`)
-  }
-  if (only === undefined) await measureAll()
-  else report({ type: 'sample', contender: only, value: await measure(only) })
+  await measureAll()
 } finally {
   await close()
 }
@@ -22,22 +13,24 @@ async function measureAll() {
   const { warmups, repetitions } = workload
   for (let repetition = -warmups; repetition < repetitions; repetition++) {
     for (const contender of shuffled(Object.keys(contenders))) {
-      const value = await measure(contender)
-      if (repetition >= 0) report({ type: 'sample', contender, value })
+      const values = await measure(contender)
+      if (repetition >= 0) report({ type: 'samples', values })
     }
     report({ type: 'progress', done: repetition + warmups + 1, total: warmups + repetitions })
   }
 }
 
+/** Values by the names under which rows and tables ask for them. */
 async function measure(contender) {
   // Nobody pays for the garbage of the one before.
   globalThis.gc()
-  const startedAt = process.hrtime.bigint()
+  const startedAt = performance.now()
   const measured = await contenders[contender]()
-  const seconds = Number(process.hrtime.bigint() - startedAt) / 1e9
-  const value = 'value' in measured ? measured.value : measured.work / (measured.seconds ?? seconds)
-  if (!Number.isFinite(value)) throw new RangeError(`${name}: '${contender}' measured ${value}`)
-  return value
+  const seconds = (performance.now() - startedAt) / 1000
+  if ('values' in measured) {
+    return Object.fromEntries(Object.entries(measured.values).map(([what, value]) => [`${contender} ${what}`, value]))
+  }
+  return { [contender]: 'value' in measured ? measured.value : measured.work / (measured.seconds ?? seconds) }
 }
 
 function report(message) {

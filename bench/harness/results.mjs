@@ -23,6 +23,12 @@ export function ratios(ours, peer) {
   return ours.map((value, repetition) => value / peer[repetition])
 }
 
+function of(samples, contender) {
+  const values = samples[contender]
+  if (values === undefined) throw new TypeError(`No contender measured '${contender}', but ${Object.keys(samples)} did`)
+  return values
+}
+
 /** @param {number} value the median ratio, or the median itself where there is no peer @param {Row} row @returns {Verdict} */
 export function verdict(value, { better, floor, goal }) {
   const holds = (bound) => (better === 'lower' ? value <= bound : value >= bound)
@@ -34,9 +40,9 @@ export function verdict(value, { better, floor, goal }) {
 /** @param {Workload} workload @param {Samples} samples */
 export function rowResults({ name, rows }, samples) {
   return rows.map((row) => {
-    const ours = summarize(samples[row.ours])
-    const peer = row.peer === undefined ? undefined : summarize(samples[row.peer])
-    const ratio = row.peer === undefined ? undefined : summarize(ratios(samples[row.ours], samples[row.peer]))
+    const ours = summarize(of(samples, row.ours))
+    const peer = row.peer === undefined ? undefined : summarize(of(samples, row.peer))
+    const ratio = row.peer === undefined ? undefined : summarize(ratios(of(samples, row.ours), of(samples, row.peer)))
     return { workload: name, ...row, values: { ours, peer }, ratio, verdict: verdict((ratio ?? ours).median, row) }
   })
 }
@@ -49,7 +55,7 @@ export function tableResults({ tables = [] }, samples) {
     columns,
     lines: lines.map(({ label, contenders }) => ({
       label,
-      values: contenders.map((contender) => (contender === undefined ? null : summarize(samples[contender]))),
+      values: contenders.map((contender) => (contender === undefined ? null : summarize(of(samples, contender)))),
     })),
   }))
 }

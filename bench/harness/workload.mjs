@@ -7,9 +7,10 @@
  *   { work }           units done; the harness took the time of the whole call
  *   { work, seconds }  units done in the part of the call that it timed itself
  *   { value }          a value that is no rate, such as a p50 or bytes
+ *   { values }         several of those; rows and tables ask for `contender name`
  */
 
-/** @typedef {{ work: number, seconds?: number } | { value: number }} Measurement */
+/** @typedef {{ work: number, seconds?: number } | { value: number } | { values: Record<string, number> }} Measurement */
 
 /** @typedef {() => Promise<Measurement> | Measurement} Contender */
 
@@ -45,7 +46,6 @@
  * @property {readonly Table[]} [tables]
  * @property {number} repetitions that count: 5 at least
  * @property {number} warmups before them
- * @property {boolean} [isolated] true to give each measurement a process of its own, where one would disturb the next
  * @property {readonly string[]} [nodeOptions] of the child, besides --expose-gc
  * @property {(context: Context) => Promise<Opened>} open
  */
@@ -75,11 +75,4 @@ export function checkWorkload(workload, file) {
       if (contenders.length !== columns.length) fail(`line ${label} has not one contender for each column`)
     }
   }
-}
-
-/** The contenders that the rows and tables name, each once. @param {Workload} workload */
-export function contenderNames({ rows, tables = [] }) {
-  const ofRows = rows.flatMap(({ ours, peer }) => [ours, peer])
-  const ofTables = tables.flatMap(({ lines }) => lines.flatMap(({ contenders }) => contenders))
-  return [...new Set([...ofRows, ...ofTables])].filter((name) => name !== undefined)
 }
