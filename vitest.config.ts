@@ -23,7 +23,7 @@ const config: ViteUserConfig = {
         extends: true,
         test: {
           name: 'unit',
-          include: ['test/**/*.test.ts'],
+          include: ['test/**/*.test.ts', 'test/bench/*.test.mjs'],
           exclude: ['test/deep/**', 'test/package/**'],
           testTimeout: 20_000,
         },

@@ -22,7 +22,7 @@ function digits(value) {
 }
 
 /** @param {Summary} summary */
-export function range({ median, min, max }) {
+function range({ median, min, max }) {
   return `${number(median)} [${number(min)}..${number(max)}]`
 }
 
