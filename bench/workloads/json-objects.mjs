@@ -1,0 +1,177 @@
+import { rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { json, Topic } from '../../dist/index.js'
+import { openSqlite } from './peers/better-sqlite3.mjs'
+import { openNdjson } from './peers/ndjson.mjs'
+import { openOttla } from './peers/ottla.mjs'
+
+const BATCH = 1000
+const ROUNDS = 50
+const COUNT = BATCH * ROUNDS
+
+const row = (verb, peer, floor, goal) => ({
+  id: '17',
+  label: `${verb} JSON objects of 264 B`,
+  ours: `${verb} ottla`,
+  peer: `${verb} ${peer}`,
+  better: 'higher',
+  unit: 'msg/s',
+  floor,
+  goal,
+})
+
+export const workload = {
+  name: 'json-objects',
+  title: 'Objects as JSON, appended and read back, against lines in a file and rows in a table',
+  settings: [
+    '50 batches of 1,000 objects of 264 B as JSON, each batch awaited, nothing synced; read from the beginning, parsed, and compared by count and by a sum over three fields',
+    'ottla: `json()`, `durability: "os"`, 1 partition, no key; read by `runBatches` of a new group, from the call to the last message, out of the file: the log is closed and opened between',
+    'NDJSON: a file, the lines of a batch in one `writeSync`; read by pieces of 1 MiB that are split into lines',
+    'better-sqlite3: WAL, synchronous = NORMAL, a transaction for a batch; read by pages of 1,000 rows',
+  ],
+  rows: [
+    row('append', 'NDJSON', 0.6, 0.77),
+    row('append', 'better-sqlite3', 1.3, 1.7),
+    row('read', 'NDJSON', 0.8, 1),
+    row('read', 'better-sqlite3', 1.1, 1.4),
+  ],
+  repetitions: 9,
+  warmups: 2,
+  async open({ directory }) {
+    const objects = makeObjects()
+    const expected = sumOf(Array.from({ length: COUNT }, (_, index) => objects[index % BATCH]))
+    const check = (read) => {
+      if (read.count !== expected.count || read.sum !== expected.sum) {
+        throw new Error(`Read ${JSON.stringify(read)}, expected ${JSON.stringify(expected)}`)
+      }
+    }
+    const time = async (append) => {
+      const startedAt = performance.now()
+      for (let round = 0; round < ROUNDS; round++) await append()
+      return { work: COUNT, seconds: (performance.now() - startedAt) / 1000 }
+    }
+    const timeReading = async (read) => {
+      const seen = new Seen()
+      const startedAt = performance.now()
+      await read((object) => seen.add(object))
+      const seconds = (performance.now() - startedAt) / 1000
+      check(seen)
+      return { work: COUNT, seconds }
+    }
+    const topic = new Topic('objects', { value: json() })
+    const appending = await openOttla(join(directory, 'appending'), { durability: 'os' })
+
+    const filled = await openOttla(join(directory, 'reading'), { durability: 'os' })
+    const { producer } = await filled.emptyTopic(topic)
+    const lines = openNdjson(join(directory, 'reading.ndjson'))
+    const rows = openSqlite(join(directory, 'reading-sqlite'), { synchronous: 'NORMAL' })
+    for (let round = 0; round < ROUNDS; round++) {
+      await producer.send(topic, objects.map(toMessage))
+      lines.append(objects)
+      rows.append(objects.map((object) => JSON.stringify(object)))
+    }
+    await filled.close()
+    const reading = await openOttla(join(directory, 'reading'), { durability: 'os' })
+    let groups = 0
+
+    const contenders = {
+      'append ottla': async () => {
+        const log = await appending.emptyTopic(topic)
+        const measured = await time(() => log.producer.send(topic, objects.map(toMessage)))
+        const seen = new Seen()
+        await log.readAll((object) => seen.add(object))
+        check(seen)
+        await log.close()
+        return measured
+      },
+      'append NDJSON': async () => {
+        const path = join(directory, 'appending.ndjson')
+        const file = openNdjson(path)
+        const measured = await time(() => file.append(objects))
+        const seen = new Seen()
+        file.readAll((object) => seen.add(object))
+        check(seen)
+        file.close()
+        rmSync(path)
+        return measured
+      },
+      'append better-sqlite3': async () => {
+        const table = openSqlite(join(directory, 'appending-sqlite'), { synchronous: 'NORMAL' })
+        const measured = await time(() => table.append(objects.map((object) => JSON.stringify(object))))
+        const seen = new Seen()
+        table.readAll((text) => seen.add(JSON.parse(text)))
+        check(seen)
+        table.close()
+        return measured
+      },
+      'read ottla': async () => {
+        const group = reading.broker.consumerGroup(`group-${groups++}`, { topics: [topic] })
+        const measured = await timeReading(async (onObject) => {
+          let left = COUNT
+          await new Promise((resolve, reject) => {
+            group
+              .runBatches(({ messages }) => {
+                for (const { value } of messages) onObject(value)
+                left -= messages.length
+                if (left === 0) resolve()
+              })
+              .catch(reject)
+          })
+        })
+        await group.close()
+        return measured
+      },
+      'read NDJSON': () => timeReading((onObject) => lines.readAll(onObject)),
+      'read better-sqlite3': () => timeReading((onObject) => rows.readAll((text) => onObject(JSON.parse(text)))),
+    }
+    return {
+      contenders,
+      async close() {
+        await appending.close()
+        await reading.close()
+        lines.close()
+        rows.close()
+      },
+    }
+  },
+}
+
+/** What was read, counted and summed up in its order. */
+class Seen {
+  count = 0
+  sum = 0
+
+  add({ id, quantity, customer }) {
+    this.count++
+    this.sum = (Math.imul(this.sum, 31) + id + quantity + customer.name.length) | 0
+  }
+}
+
+function sumOf(objects) {
+  const seen = new Seen()
+  for (const object of objects) seen.add(object)
+  return seen
+}
+
+function makeObjects() {
+  return Array.from({ length: BATCH }, (_, index) => ({
+    id: 1_000_000 + index,
+    type: 'order.placed',
+    customer: {
+      id: `c-${10_000 + ((index * 37) % 5000)}`,
+      name: `Customer number ${1000 + index}`,
+      vip: index % 7 === 0,
+    },
+    quantity: 10 + (index % 90),
+    price: 19.99,
+    currency: 'EUR',
+    tags: ['web', 'express', 'gift'],
+    placedAt: '2024-05-17T09:41:07.123Z',
+    note: 'leave at the door',
+    address: { city: 'Praha', zip: '11000' },
+  }))
+}
+
+function toMessage(value) {
+  return { value }
+}
