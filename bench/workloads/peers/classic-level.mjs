@@ -24,10 +24,6 @@ export async function openLevel(directory, { sync }) {
   }
   return {
     append(values) {
-      return database.batch(
-        values.map((value) => ({ type: 'put', key: nextKey(), value })),
-        { sync },
-      )
       const batch = database.batch()
       for (const value of values) batch.put(nextKey(), value)
       return batch.write({ sync })
