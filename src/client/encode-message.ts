@@ -1,3 +1,4 @@
+import type { Codec } from '../codec/codec.js'
 import { OttlaError } from '../errors.js'
 import { reasonOf } from '../reason-of.js'
 import type { RecordHeader } from '../record/record-batch.js'
@@ -6,23 +7,30 @@ import { encodeHeaders, type OutgoingMessage } from './message.js'
 import { describe, invalid } from './options.js'
 import type { AnyTopic } from './topic.js'
 
+type Encoder = Pick<Codec<unknown>, 'name' | 'encode'>
+
 /** One record, encoded, on its way to a batch. */
-export interface EncodedMessage {
-  readonly key: Uint8Array | null
-  readonly value: Uint8Array | null
-  readonly headers: readonly RecordHeader[] | undefined
+export class EncodedMessage {
+  key: Uint8Array | null = null
+  value: Uint8Array | null = null
+  headers: readonly RecordHeader[] | undefined = undefined
   /** Undefined: when it comes to its batch. */
-  readonly timestamp: number | undefined
+  timestamp: number | undefined = undefined
   /** Given, or chosen by the user's partitioner. */
-  partition: number | undefined
+  partition: number | undefined = undefined
   /** An upper bound of what it takes in a batch. */
-  readonly bytes: number
+  bytes = 0
 }
 
 /**
- * Throws OTTLA_INVALID_ARGUMENT for what is no message, OTTLA_ENCODE for a key or value that its codec refuses.
+ * Fills in `encoded`, a new one unless it is given, after the last call of a codec. Throws OTTLA_INVALID_ARGUMENT for what is no message, OTTLA_ENCODE
+ * for a key or value that its codec refuses.
  */
-export function encodeMessage(topic: AnyTopic, message: OutgoingMessage<unknown, unknown>): EncodedMessage {
+export function encodeMessage(
+  topic: AnyTopic,
+  message: OutgoingMessage<unknown, unknown>,
+  encoded: EncodedMessage = new EncodedMessage(),
+): EncodedMessage {
   if (typeof message !== 'object' || message === null) {
     throw invalid(`A message for ${topic.name} is an object such as { key, value }, not ${describe(message)}`)
   }
@@ -35,17 +43,17 @@ export function encodeMessage(topic: AnyTopic, message: OutgoingMessage<unknown,
   if (value === undefined) {
     throw invalid(`A message for ${topic.name} has no value: give one, or null for a tombstone`)
   }
-  const valueBytes = value === null ? null : encodeWith(topic, 'value', value)
-  const keyBytes = key === undefined || key === null ? null : encodeWith(topic, 'key', key)
+  const valueBytes = value === null ? null : encodeWith(topic, topic.value, 'value', value)
+  const keyBytes = key === undefined || key === null ? null : encodeWith(topic, topic.key, 'key', key)
   const headers = message.headers === undefined ? undefined : encodeHeaders(message.headers)
-  return {
-    key: keyBytes,
-    value: valueBytes,
-    headers,
-    timestamp: timestampOf(message),
-    partition: partition === undefined ? undefined : checkPartition(partition),
-    bytes: RecordBatchBuilder.recordSizeUpperBound(keyBytes, valueBytes, headers),
-  }
+  const timestamp = timestampOf(message)
+  encoded.partition = partition === undefined ? undefined : checkPartition(partition)
+  encoded.key = keyBytes
+  encoded.value = valueBytes
+  encoded.headers = headers
+  encoded.timestamp = timestamp
+  encoded.bytes = RecordBatchBuilder.recordSizeUpperBound(keyBytes, valueBytes, headers)
+  return encoded
 }
 
 /** Compared one by one, which for a literal's names is a comparison of pointers. */
@@ -81,8 +89,7 @@ function timestampOf(message: OutgoingMessage<unknown, unknown>): number | undef
   throw invalid(`A timestamp is a Date or whole milliseconds since 1970, not ${describe(timestamp)}`)
 }
 
-function encodeWith(topic: AnyTopic, part: 'key' | 'value', value: unknown): Uint8Array {
-  const codec = topic[part]
+function encodeWith(topic: AnyTopic, codec: Encoder, part: 'key' | 'value', value: unknown): Uint8Array {
   let bytes: unknown
   try {
     bytes = codec.encode(value)

@@ -3,13 +3,13 @@ import { OttlaError } from '../errors.js'
 import { BATCH_HEADER_BYTES } from '../record/batch-layout.js'
 import type { Clock } from '../time/clock.js'
 import { Batcher } from './batcher.js'
-import { type EncodedMessage, encodeMessage, kept, sizeAlone } from './encode-message.js'
+import { EncodedMessage, encodeMessage, kept, sizeAlone } from './encode-message.js'
 import type { OutgoingMessage, SendResult } from './message.js'
 import { BatchPool } from './open-batch.js'
 import { aFunction, aSignal, checkOptions, describe, invalid, type OptionRule, oneOf, wholeNumber } from './options.js'
 import { type Partitioner, partitionForKey, StickyPartitioner } from './partitioner.js'
 import { type QueuedSend, SendQueue } from './send-queue.js'
-import { fail, openPromise, type Sender, SendOfMany, type SettleOne } from './sender.js'
+import { fail, type Sender, SendOfMany, type SettleOne, settleNew, takeSettle } from './sender.js'
 import { type AnyTopic, isTopic, type Topic } from './topic.js'
 import type { KnownTopic, TopicDirectory } from './topic-directory.js'
 
@@ -102,6 +102,7 @@ export class Producer implements AsyncDisposable {
     void this.#admit()
   })
   readonly #batches = new BatchPool()
+  readonly #encoded = new EncodedMessage()
   /** Sends whose refusal is about to be told. */
   readonly #refusals = new Set<Promise<void>>()
   /** Where the last send went, while what is known of topics has not changed. */
@@ -163,10 +164,10 @@ export class Producer implements AsyncDisposable {
       }
       return sender.promise
     }
-    const { promise, settle } = openPromise<SendResult>()
+    const promise = new Promise<SendResult>(takeSettle)
     try {
       // Array.isArray does not narrow a readonly array away.
-      this.#sendOne(topic, messages as OutgoingMessage<unknown, unknown>, options, settle)
+      this.#sendOne(topic, messages as OutgoingMessage<unknown, unknown>, options, settleNew as SettleOne)
     } catch (error) {
       return Promise.reject(error)
     }
@@ -200,7 +201,8 @@ export class Producer implements AsyncDisposable {
     sender: SettleOne,
   ): void {
     this.#checkCall(topic, options)
-    const encoded = encodeMessage(topic, message)
+    // One object serves all: nothing of the user's is called before it was read, save a partitioner, which may send too.
+    const encoded = encodeMessage(topic, message, this.#partitioner === undefined ? this.#encoded : undefined)
     const destination = this.#destinationNow(topic, encoded.bytes)
     if (destination === undefined) {
       this.#wait(topic, [encoded], encoded.bytes, sender, options?.signal)

@@ -34,12 +34,11 @@ export class SendOfMany implements SenderOfMany {
   #left: number
 
   constructor(count: number) {
-    const { promise, settle } = openPromise<SendResult[]>()
-    this.promise = promise
-    this.#settle = settle
+    this.promise = new Promise(takeSettle)
+    this.#settle = settleNew as (outcome: SendResult[] | Promise<never>) => void
     this.#results = new Array(count)
     this.#left = count
-    if (count === 0) settle(this.#results)
+    if (count === 0) this.#settle(this.#results)
   }
 
   acknowledged(slot: number, result: SendResult): void {
@@ -52,20 +51,11 @@ export class SendOfMany implements SenderOfMany {
   }
 }
 
-/** A promise, and what settles it. */
-export interface OpenPromise<Value> {
-  readonly promise: Promise<Value>
-  readonly settle: (outcome: Value | Promise<never>) => void
-}
-
-/** Where a new promise puts what settles it: a function of its own for each would cost more than the rest. */
-let settleNew: (outcome: never) => void
-function takeSettle(resolve: (outcome: never) => void): void {
+/**
+ * Where a new promise puts what settles it: `new Promise(takeSettle)`, and `settleNew` is that promise's until the next
+ * one is made. An executor of its own for each promise, or an object to return both, would cost as much as the promise.
+ */
+export let settleNew: (outcome: never) => void
+export function takeSettle(resolve: (outcome: never) => void): void {
   settleNew = resolve
-}
-
-export function openPromise<Value>(): OpenPromise<Value> {
-  const promise = new Promise<Value>(takeSettle)
-  // It was put there by the line above.
-  return { promise, settle: settleNew as OpenPromise<Value>['settle'] }
 }
