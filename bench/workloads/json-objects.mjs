@@ -7,11 +7,12 @@ import { openOttla } from './peers/ottla.mjs'
 
 const BATCH = 1000
 const ROUNDS = 50
-const COUNT = BATCH * ROUNDS
+const LEAD_ROUNDS = 25
+const COUNT = BATCH * (LEAD_ROUNDS + ROUNDS)
 
 const row = (verb, peer, floor, goal) => ({
   id: '17',
-  label: `${verb} JSON objects of 264 B`,
+  label: `${verb} JSON objects of 262 B`,
   ours: `${verb} ottla`,
   peer: `${verb} ${peer}`,
   better: 'higher',
@@ -24,7 +25,7 @@ export const workload = {
   name: 'json-objects',
   title: 'Objects as JSON, appended and read back, against lines in a file and rows in a table',
   settings: [
-    '50 batches of 1,000 objects of 264 B as JSON, each batch awaited, nothing synced; read from the beginning, parsed, and compared by count and by a sum over three fields',
+    '50 batches of 1,000 objects of 262 B as JSON after 25 that are not timed, each batch awaited, nothing synced; all 75,000 read twice from the beginning, parsed, and compared by count and by a sum over three fields; the second time counts',
     'ottla: `json()`, `durability: "os"`, 1 partition, no key; read by `runBatches` of a new group, from the call to the last message, out of the file: the log is closed and opened between',
     'NDJSON: a file, the lines of a batch in one `writeSync`; read by pieces of 1 MiB that are split into lines',
     'better-sqlite3: WAL, synchronous = NORMAL, a transaction for a batch; read by pages of 1,000 rows',
@@ -45,16 +46,23 @@ export const workload = {
         throw new Error(`Read ${JSON.stringify(read)}, expected ${JSON.stringify(expected)}`)
       }
     }
+    // What follows a full garbage collection runs for a while as a process does that has just begun: it is not timed.
     const time = async (append) => {
+      for (let round = 0; round < LEAD_ROUNDS; round++) await append()
       const startedAt = performance.now()
       for (let round = 0; round < ROUNDS; round++) await append()
-      return { work: COUNT, seconds: (performance.now() - startedAt) / 1000 }
+      return { work: ROUNDS * BATCH, seconds: (performance.now() - startedAt) / 1000 }
     }
     const timeReading = async (read) => {
+      await timeReadingOnce(read)
+      return timeReadingOnce(read)
+    }
+    const timeReadingOnce = async (read) => {
       const seen = new Seen()
       const startedAt = performance.now()
-      await read((object) => seen.add(object))
+      const end = await read((object) => seen.add(object))
       const seconds = (performance.now() - startedAt) / 1000
+      await end?.()
       check(seen)
       return { work: COUNT, seconds }
     }
@@ -65,7 +73,7 @@ export const workload = {
     const { producer } = await filled.emptyTopic(topic)
     const lines = openNdjson(join(directory, 'reading.ndjson'))
     const rows = openSqlite(join(directory, 'reading-sqlite'), { synchronous: 'NORMAL' })
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < LEAD_ROUNDS + ROUNDS; round++) {
       await producer.send(topic, objects.map(toMessage))
       lines.append(objects)
       rows.append(objects.map((object) => JSON.stringify(object)))
@@ -104,9 +112,9 @@ export const workload = {
         table.close()
         return measured
       },
-      'read ottla': async () => {
-        const group = reading.broker.consumerGroup(`group-${groups++}`, { topics: [topic] })
-        const measured = await timeReading(async (onObject) => {
+      'read ottla': () =>
+        timeReading(async (onObject) => {
+          const group = reading.broker.consumerGroup(`group-${groups++}`, { topics: [topic] })
           let left = COUNT
           await new Promise((resolve, reject) => {
             group
@@ -117,10 +125,8 @@ export const workload = {
               })
               .catch(reject)
           })
-        })
-        await group.close()
-        return measured
-      },
+          return () => group.close()
+        }),
       'read NDJSON': () => timeReading((onObject) => lines.readAll(onObject)),
       'read better-sqlite3': () => timeReading((onObject) => rows.readAll((text) => onObject(JSON.parse(text)))),
     }
@@ -167,7 +173,6 @@ function makeObjects() {
     currency: 'EUR',
     tags: ['web', 'express', 'gift'],
     placedAt: '2024-05-17T09:41:07.123Z',
-    note: 'leave at the door',
     address: { city: 'Praha', zip: '11000' },
   }))
 }
