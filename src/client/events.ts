@@ -1,4 +1,4 @@
-import { EventEmitter } from 'eventemitter3'
+import { EventEmitter } from 'node:events'
 import type { OttlaError } from '../errors.js'
 import type { TopicPartition } from '../storage/storage.js'
 
@@ -14,17 +14,16 @@ export interface GroupEvents {
   error: [error: OttlaError]
 }
 
-/** One member's events. */
+/** One member's events. Node's emitter keeps the listeners; the telling is ours, since a listener may throw. */
 export class GroupEmitter {
-  readonly #events = new EventEmitter<GroupEvents>()
+  readonly #events = new EventEmitter()
 
   on<Event extends keyof GroupEvents>(event: Event, listener: (...args: GroupEvents[Event]) => void): void {
-    // eventemitter3 types the arguments of a listener in its own way, here and below.
-    this.#events.on(event, listener as never)
+    this.#events.on(event, listener as (...given: unknown[]) => void)
   }
 
   off<Event extends keyof GroupEvents>(event: Event, listener: (...args: GroupEvents[Event]) => void): void {
-    this.#events.off(event, listener as never)
+    this.#events.off(event, listener as (...given: unknown[]) => void)
   }
 
   /** True where anybody listens. */

@@ -7,8 +7,8 @@ import { survey } from './msgpack-survey.js'
 /**
  * Plain MessagePack. The entry 'msgpackr/pack' loads in a third of the time of the main one, which brings streams and
  * a native string reader that made no difference here. `moreTypes` adds msgpackr's own extensions for sets, typed arrays and big integers; records are
- * off, since they would tie a record to those before it. No extension of ours is registered: they are process-wide in
- * msgpackr, and the application may be using it too.
+ * off, since they would tie a record to those before it. No extension of ours is registered: they belong to the module
+ * as a whole, which an application's bundler may make one with its own msgpackr.
  *
  * msgpackr packs into memory that it shares between all its users. It moves on after each value and never goes back,
  * so what it returns stays as it is; what it unpacks is copied out.

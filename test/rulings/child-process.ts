@@ -32,7 +32,6 @@ export function runModule(source: string, timeoutMs = 10_000): Promise<Ended> {
     format: 'esm',
     target: 'node20',
     alias: { ottla: join(root, 'src/index.ts'), 'ottla/testing': join(root, 'src/testing/index.ts') },
-    external: ['msgpackr', 'eventemitter3'],
   })
   return new Promise((resolve) => {
     execFile(process.execPath, [outfile], { timeout: timeoutMs }, (error, stdout, stderr) => {
