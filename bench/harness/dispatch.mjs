@@ -26,7 +26,7 @@ import { Arrivals } from './payloads.mjs'
  */
 export function ottla({ payloads, rounds, listeners = 1, partitions = 1, run, send }) {
   const topic = new Topic('messages', { value: bytes(), partitions })
-  const arrivals = manyArrivals(listeners)
+  const arrivals = manyArrivals(listeners, { anyOrder: partitions > 1 })
   let before
   return async () => {
     const broker = await Broker.open()
@@ -65,6 +65,21 @@ export const sends = {
     for (const value of payloads) last = producer.send(topic, { value })
     return last
   },
+}
+
+/** The same with a key for each message: text, of which there are as many as payloads. @param {readonly string[]} keys */
+export function keyed(keys) {
+  return {
+    batch: (producer, topic, payloads) =>
+      producer.send(
+        topic,
+        payloads.map((value, index) => ({ key: keys[index], value })),
+      ),
+    each: (producer, topic, payloads) => {
+      // Over several partitions the last send is not the last to be acknowledged.
+      return Promise.all(payloads.map((value, index) => producer.send(topic, { key: keys[index], value })))
+    },
+  }
 }
 
 /** @param {Dispatch} dispatch */
@@ -147,8 +162,8 @@ async function measure(payloads, rounds, arrivals, sendRound) {
   return { work, seconds }
 }
 
-function manyArrivals(count) {
-  return Array.from({ length: count }, () => new Arrivals())
+function manyArrivals(count, options) {
+  return Array.from({ length: count }, () => new Arrivals(options))
 }
 
 function toMessage(value) {

@@ -10,14 +10,21 @@ export function makePayloads(count, bytes) {
 }
 
 /**
- * What arrived, counted and summed up in their order: a value that is missing, twice, or out of its place changes the
- * sum. Cheap, since the peers need only a few nanoseconds for a delivery.
+ * What arrived, counted and summed up: a value that is missing, twice, or out of its place changes the sum. Cheap,
+ * since the peers need only a few nanoseconds for a delivery.
  */
 export class Arrivals {
+  /** What the sum is multiplied by at each step: with 1 the order does not matter. */
+  #factor
   #expected = 0
   #onAll = () => {}
   count = 0
   sum = 0
+
+  /** @param {{ anyOrder?: boolean }} [options] `anyOrder` where several partitions arrive beside each other */
+  constructor({ anyOrder = false } = {}) {
+    this.#factor = anyOrder ? 1 : 31
+  }
 
   /** Resolves when so many have arrived. @param {number} expected */
   expect(expected) {
@@ -31,30 +38,31 @@ export class Arrivals {
 
   /** @param {Uint8Array} value */
   add(value) {
-    this.sum = (Math.imul(this.sum, 31) + value[0] + (value[value.length - 1] << 8)) | 0
+    this.sum = (Math.imul(this.sum, this.#factor) + value[0] + (value[value.length - 1] << 8)) | 0
     if (++this.count === this.#expected) this.#onAll()
   }
 
   /** Throws unless the payloads arrived, in their order and as often as that makes `expected`. @param {readonly Uint8Array[]} payloads */
   check(payloads) {
     if (this.count !== this.#expected) throw new Error(`${this.count} arrived of ${this.#expected}`)
-    const sum = expectedSum(payloads, this.#expected)
+    const sum = this.#sumOf(payloads)
     if (this.sum !== sum) throw new Error(`What arrived sums up to ${this.sum}, what was sent to ${sum}`)
   }
-}
 
-const sums = new Map()
-
-function expectedSum(payloads, count) {
-  const key = `${payloads.length} ${payloads[0].length} ${count}`
-  let sum = sums.get(key)
-  if (sum === undefined) {
-    sum = 0
-    for (let index = 0; index < count; index++) {
-      const value = payloads[index % payloads.length]
-      sum = (Math.imul(sum, 31) + value[0] + (value[value.length - 1] << 8)) | 0
+  #sumOf(payloads) {
+    const key = `${payloads.length} ${payloads[0].length} ${this.#expected} ${this.#factor}`
+    let sum = sums.get(key)
+    if (sum === undefined) {
+      sum = 0
+      for (let index = 0; index < this.#expected; index++) {
+        const value = payloads[index % payloads.length]
+        sum = (Math.imul(sum, this.#factor) + value[0] + (value[value.length - 1] << 8)) | 0
+      }
+      sums.set(key, sum)
     }
-    sums.set(key, sum)
+    return sum
   }
-  return sum
 }
+
+/** What payloads sum up to, by all that it depends on: to sum up takes as long as to send. */
+const sums = new Map()

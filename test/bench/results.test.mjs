@@ -146,8 +146,8 @@ describe('a table', () => {
 describe('arrivals', () => {
   const payloads = makePayloads(300, 100)
 
-  async function arrive(values, expected) {
-    const arrivals = new Arrivals()
+  async function arrive(values, expected, options) {
+    const arrivals = new Arrivals(options)
     const all = arrivals.expect(expected)
     for (const value of values) arrivals.add(value)
     if (values.length >= expected) await all
@@ -167,5 +167,13 @@ describe('arrivals', () => {
     expect(() => missing.check(payloads)).toThrow('299 arrived of 300')
     expect(() => often.check(payloads)).toThrow('301 arrived of 300')
     expect(() => swapped.check(payloads)).toThrow('sums up')
+  })
+
+  it('pass in any order where none is to be kept, and still must all be there', async () => {
+    const anyOrder = { anyOrder: true }
+    const reversed = await arrive(payloads.toReversed(), 300, anyOrder)
+    const twice = await arrive([payloads[1], ...payloads.slice(1)], 300, anyOrder)
+    expect(() => reversed.check(payloads)).not.toThrow()
+    expect(() => twice.check(payloads)).toThrow('sums up')
   })
 })
