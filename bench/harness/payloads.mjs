@@ -42,8 +42,18 @@ export class Arrivals {
     if (++this.count === this.#expected) this.#onAll()
   }
 
-  /** Throws unless the payloads arrived, in their order and as often as that makes `expected`. @param {readonly Uint8Array[]} payloads */
-  check(payloads) {
+  /** As `expect`, for those that only know when all is over how many should have arrived. */
+  expectAny() {
+    void this.expect(-1)
+  }
+
+  /**
+   * Throws unless the payloads arrived, in their order and as often as that makes what was expected.
+   *
+   * @param {readonly Uint8Array[]} payloads @param {number} [expected] after `expectAny`
+   */
+  check(payloads, expected = this.#expected) {
+    this.#expected = expected
     if (this.count !== this.#expected) throw new Error(`${this.count} arrived of ${this.#expected}`)
     const sum = this.#sumOf(payloads)
     if (this.sum !== sum) throw new Error(`What arrived sums up to ${this.sum}, what was sent to ${sum}`)
