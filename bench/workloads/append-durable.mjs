@@ -7,7 +7,7 @@ import { openOttla } from './peers/ottla.mjs'
 import { timeAppends } from './peers/store.mjs'
 
 const BATCH = 1000
-const ROUNDS = 60
+const ROUNDS = 40
 
 /** @param {string} peer @param {{ floor?: number, goal?: number, note?: string }} more */
 const against = (peer, more) => ({
@@ -24,7 +24,7 @@ export const workload = {
   name: 'append-durable',
   title: 'Append batches of 1,000, each durable before the next, against embedded stores',
   settings: [
-    '60 batches of 1,000 values of 100 B after 30 that are not timed, each awaited, and so durable, before the next; every store is new and empty for each repetition',
+    '40 batches of 1,000 values of 100 B after 20 that are not timed, each awaited, and so durable, before the next; every store is new and empty for each repetition',
     'ottla: `durability: "fsync"`, 1 partition, `bytes()`, no key; better-sqlite3: WAL, synchronous = FULL, one transaction for a batch; lmdb: `flushed` awaited after each batch, keys uint32; classic-level: chained batches, `sync: true`, keys of 8 B',
     'read back and compared by count and checksum, not timed',
   ],

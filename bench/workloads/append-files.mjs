@@ -7,7 +7,7 @@ import { openOttla } from './peers/ottla.mjs'
 import { timeAppends } from './peers/store.mjs'
 
 const BATCH = 1000
-const ROUNDS = 100
+const ROUNDS = 60
 
 /** @param {string} peer @param {{ floor?: number, goal?: number, note?: string }} more */
 const against = (peer, more) => ({
@@ -24,7 +24,7 @@ export const workload = {
   name: 'append-files',
   title: 'Append batches of 1,000 to a file, not synced, against embedded stores',
   settings: [
-    '100 batches of 1,000 values of 100 B after 50 that are not timed, each batch awaited; every store is new and empty for each repetition',
+    '60 batches of 1,000 values of 100 B after 30 that are not timed, each batch awaited; every store is new and empty for each repetition',
     'ottla: `durability: "os"`, 1 partition, `bytes()`, no key; better-sqlite3: WAL, synchronous = NORMAL, one transaction for a batch; lmdb: `noSync`, keys uint32; classic-level: chained batches, `sync: false`, keys of 8 B',
     'all lose nothing when the process dies, and may lose the end at a power cut; lmdb may then lose all',
     'read back and compared by count and checksum, not timed',

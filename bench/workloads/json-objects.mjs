@@ -6,8 +6,8 @@ import { openNdjson } from './peers/ndjson.mjs'
 import { openOttla } from './peers/ottla.mjs'
 
 const BATCH = 1000
-const ROUNDS = 50
-const LEAD_ROUNDS = 25
+const ROUNDS = 30
+const LEAD_ROUNDS = 15
 const COUNT = BATCH * (LEAD_ROUNDS + ROUNDS)
 
 const row = (verb, peer, floor, goal) => ({
@@ -25,7 +25,7 @@ export const workload = {
   name: 'json-objects',
   title: 'Objects as JSON, appended and read back, against lines in a file and rows in a table',
   settings: [
-    '50 batches of 1,000 objects of 262 B as JSON after 25 that are not timed, each batch awaited, nothing synced; all 75,000 read twice from the beginning, parsed, and compared by count and by a sum over three fields; the second time counts',
+    '30 batches of 1,000 objects of 262 B as JSON after 15 that are not timed, each batch awaited, nothing synced; all 45,000 read twice from the beginning, parsed, and compared by count and by a sum over three fields; the second time counts',
     'ottla: `json()`, `durability: "os"`, 1 partition, no key; read by `runBatches` of a new group, from the call to the last message, out of the file: the log is closed and opened between',
     'NDJSON: a file, the lines of a batch in one `writeSync`; read by pieces of 1 MiB that are split into lines',
     'better-sqlite3: WAL, synchronous = NORMAL, a transaction for a batch; read by pages of 1,000 rows',

@@ -6,7 +6,7 @@ import { openLevel } from './peers/classic-level.mjs'
 import { openLmdb } from './peers/lmdb.mjs'
 
 const BATCH = 1000
-const COUNT = 200_000
+const COUNT = 100_000
 
 /** @param {string} ours @param {string} peer @param {{ floor?: number, goal?: number, note?: string }} more */
 const against = (ours, peer, more) => ({
@@ -23,7 +23,7 @@ export const workload = {
   name: 'read-files',
   title: 'Read a log back from its beginning, against embedded stores',
   settings: [
-    '200,000 values of 100 B, written by batches of 1,000, files in the page cache; read twice, the second time counts; each value is looked at: count and checksum',
+    '100,000 values of 100 B, written by batches of 1,000, files in the page cache; read twice, the second time counts; each value is looked at: count and checksum',
     'ottla: the log is closed and opened again, so that all comes from the file and each batch is checked by its CRC; 1 partition; `runBatches` of a new group with its defaults, from the call to the last message, or `for await` over `reader`',
     'better-sqlite3: pages of 1,000 rows after an id; lmdb: `getRange`; classic-level: `nextv(1000)` with a high-water mark of 1 MiB',
   ],
