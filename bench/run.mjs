@@ -10,7 +10,7 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, parse } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { alignedText, rowCells, tableCells } from './harness/format.mjs'
+import { alignedText, byNumber, rowCells, tableCells } from './harness/format.mjs'
 import { describeMachine } from './harness/machine.mjs'
 import { writePerformancePage } from './harness/performance-page.mjs'
 import { build, installPeers } from './harness/prepare.mjs'
@@ -85,9 +85,7 @@ async function measure(name, progress) {
 }
 
 function report(measured, failures) {
-  const rows = measured
-    .flatMap((workload) => workload.rows)
-    .sort((a, b) => Number.parseFloat(a.id) - Number.parseFloat(b.id))
+  const rows = byNumber(measured.flatMap((workload) => workload.rows))
   if (rows.length > 0) console.log(alignedText(rowCells(rows)))
   for (const table of measured.flatMap((workload) => workload.tables)) {
     console.log(`\n${table.title}\n${alignedText(tableCells(table))}`)

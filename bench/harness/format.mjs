@@ -26,11 +26,16 @@ function range({ median, min, max }) {
   return `${number(median)} [${number(min)}..${number(max)}]`
 }
 
+/** Rows in the order of their numbers. @param {readonly any[]} rows */
+export function byNumber(rows) {
+  return [...rows].sort((a, b) => Number(a.id) - Number(b.id))
+}
+
 /** The rows of all workloads as lines of cells, the head first. @param {readonly any[]} rows */
 export function rowCells(rows) {
   return [
     ['#', 'workload', 'ours', 'peer', 'ratio', 'floor', 'goal', ''],
-    ...rows.map(({ id, label, unit, better, floor, goal, peer, values, ratio, verdict }) => {
+    ...rows.map(({ id, label, unit, better, floor, goal, goalOf, peer, values, ratio, verdict }) => {
       const bound = (value) => {
         if (value === undefined) return ''
         return `${better === 'lower' ? '<= ' : ''}${ratio === undefined ? `${value} ${unit}` : `${value}x`}`
@@ -42,7 +47,7 @@ export function rowCells(rows) {
         peer === undefined ? '' : `${peer} ${number(values.peer.median)}`,
         ratio === undefined ? '' : `${number(ratio.median)}x [${number(ratio.min)}..${number(ratio.max)}]`,
         bound(floor),
-        bound(goal),
+        goalOf === undefined ? bound(goal) : `${bound(goal)} ${goalOf}`,
         { 'under the floor': 'UNDER', reached: 'goal', 'above the floor': 'ok', 'no floor': '' }[verdict],
       ]
     }),

@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
-import { markdownTable, rowCells, tableCells } from './format.mjs'
+import { byNumber, markdownTable, rowCells, tableCells } from './format.mjs'
 
 const page = fileURLToPath(new URL('../../docs/performance.md', import.meta.url))
 
@@ -10,41 +10,37 @@ const page = fileURLToPath(new URL('../../docs/performance.md', import.meta.url)
  * @param {{ machine: Record<string, string>, workloads: readonly any[] }} run as --json wrote it
  */
 export function writePerformancePage({ machine, workloads }) {
-  const rows = workloads.flatMap((workload) => workload.rows)
-  rows.sort((a, b) => Number.parseFloat(a.id) - Number.parseFloat(b.id))
+  const rows = byNumber(workloads.flatMap((workload) => workload.rows))
   const tables = workloads.flatMap((workload) => workload.tables)
-  const text = [readFileSync(page, 'utf8')]
-    .map((text) =>
-      between(
-        text,
-        'machine',
-        Object.entries(machine)
-          .map(([what, value]) => `- ${what}: ${value}`)
-          .join('\n'),
-      ),
-    )
-    .map((text) => between(text, 'ratios', markdownTable(rowCells(rows))))
-    .map((text) =>
-      between(
-        text,
-        'tables',
-        tables.map((table) => `### ${table.title}\n\n${markdownTable(tableCells(table))}`).join('\n\n'),
-      ),
-    )
-    .map((text) => between(text, 'settings', workloads.map(settings).join('\n\n')))
-  writeFileSync(page, text[0])
+  let text = readFileSync(page, 'utf8')
+  text = between(text, 'machine', Object.entries(machine).map(item).join('\n'))
+  text = between(text, 'ratios', markdownTable(rowCells(rows)))
+  text = between(text, 'tables', tables.map(tableSection).join('\n\n'))
+  text = between(text, 'settings', workloads.map(settingsSection).join('\n\n'))
+  writeFileSync(page, text)
 }
 
-function settings({ name, title, settings, repetitions, warmups }) {
+function item([what, value]) {
+  return `- ${what}: ${value}`
+}
+
+function tableSection(table) {
+  return `### ${table.title}\n\n${markdownTable(tableCells(table))}`
+}
+
+function settingsSection({ name, title, settings, rows, repetitions, warmups }) {
+  const notes = rows.filter(({ note }) => note !== undefined).map(({ peer, note }) => `${peer}: ${note}`)
   const counted = `${repetitions} repetitions after ${warmups} that do not count`
-  return [`### ${name}`, '', `${title}.`, '', ...[...settings, counted].map((line) => `- ${line}`)].join('\n')
+  const lines = [...settings, ...new Set(notes), counted].map((line) => `- ${line}`)
+  return [`### ${name}`, '', `${title}.`, '', ...lines].join('\n')
 }
 
+/** Replaces what stands between the marks of that name. */
 function between(text, mark, content) {
   const begin = `<!-- bench:${mark} -->`
   const end = `<!-- /bench:${mark} -->`
-  const [before, rest] = text.split(begin)
-  const after = rest?.split(end)[1]
-  if (after === undefined) throw new Error(`${page} lacks ${begin} or ${end}`)
-  return `${before}${begin}\n\n${content}\n\n${end}${after}`
+  const from = text.indexOf(begin)
+  const to = text.indexOf(end)
+  if (from < 0 || to < from) throw new Error(`${page} lacks ${begin} or ${end}`)
+  return `${text.slice(0, from)}${begin}\n\n${content}\n\n${text.slice(to)}`
 }

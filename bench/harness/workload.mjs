@@ -16,7 +16,7 @@
 
 /**
  * @typedef {object} Row
- * @property {string} id the number of the goal, or a word
+ * @property {string} id a number, by which the table is ordered
  * @property {string} label what is done, in a few words
  * @property {string} ours a contender
  * @property {string} [peer] the contender that it is compared with; without one the floor and goal are those of ours
@@ -24,7 +24,8 @@
  * @property {string} unit of the contenders' values, such as msg/s
  * @property {number} [floor] what `--check` demands of the median; without it the row is only reported
  * @property {number} [goal]
- * @property {string} [note]
+ * @property {string} [goalOf] what the goal was set for, where that is not what is measured
+ * @property {string} [note] how the peer was used
  */
 
 /**
@@ -67,7 +68,7 @@ export function checkWorkload(workload, file) {
   if (typeof open !== 'function') fail('cannot be opened')
   if (rows.length + tables.length === 0) fail('has neither rows nor tables')
   for (const { id, label, ours, better, unit } of rows) {
-    if (!id || !label || !ours || !unit) fail(`row ${id} lacks its id, label, ours or unit`)
+    if (!(Number(id) > 0) || !label || !ours || !unit) fail(`row ${id} lacks its number, label, ours or unit`)
     if (better !== 'higher' && better !== 'lower') fail(`row ${id}: better is 'higher' or 'lower'`)
   }
   for (const { columns, lines } of tables) {

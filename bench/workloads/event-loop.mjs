@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Broker, bytes, FileStorage, MemoryStorage, Topic } from '../../dist/index.js'
 import { runs, sends } from '../harness/dispatch.mjs'
 import { Arrivals, makePayloads } from '../harness/payloads.mjs'
@@ -20,6 +21,7 @@ export const workload = {
   settings: [
     'a chain of `setTimeout` of 1 ms: what it is late by, for 0.4 s',
     'values of 100 B through `bytes()`, no key, 1 partition, 1 group; 1,000 messages, awaited, and again at once',
+    "a loop that yields every 2 ms: `while` does nothing else, so what it adds is the machine's",
     'the one floor that is no ratio: what an application is promised is a time',
   ],
   rows: Object.keys(LOADS).map((load) => ({
@@ -35,7 +37,7 @@ export const workload = {
       title: 'How late a timer of 1 ms is, ms',
       corner: 'load',
       columns: ['p50', 'p99', 'latest'],
-      lines: ['none', ...Object.keys(LOADS)].map((load) => ({
+      lines: ['none', 'a loop that yields every 2 ms', ...Object.keys(LOADS)].map((load) => ({
         label: load,
         contenders: ['p50', 'p99', 'latest'].map((part) => `${load} ${part}`),
       })),
@@ -45,7 +47,18 @@ export const workload = {
   warmups: 1,
   async open({ directory }) {
     const payloads = makePayloads(1000, 100)
-    const contenders = { none: async () => late(measureTimer()) }
+    const contenders = {
+      none: async () => late(measureTimer()),
+      'a loop that yields every 2 ms': async () => {
+        const timer = measureTimer()
+        while (!timer.isOver) {
+          const turnEndsAt = performance.now() + 2
+          while (performance.now() < turnEndsAt);
+          await nextTurn()
+        }
+        return late(timer)
+      },
+    }
     const brokers = []
     let topics = 0
     for (const [load, { storage, send, run }] of Object.entries(LOADS)) {

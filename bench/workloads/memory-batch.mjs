@@ -19,7 +19,7 @@ export const workload = {
       unit: 'msg/s',
       floor: 0.05,
       goal: 0.55,
-      note: 'the goal is that of topics by reference',
+      goalOf: '(by reference)',
     },
   ],
   repetitions: 9,

@@ -23,7 +23,7 @@ export const workload = {
       unit: 'msg/s',
       floor: 0.15,
       goal: 0.45,
-      note: 'the goal is that of topics by reference',
+      goalOf: '(by reference)',
     },
   ],
   repetitions: 7,

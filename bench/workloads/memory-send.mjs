@@ -7,7 +7,7 @@ const row = {
   ours: 'ottla',
   better: 'higher',
   unit: 'msg/s',
-  note: 'the goal is that of topics by reference',
+  goalOf: '(by reference)',
 }
 
 export const workload = {

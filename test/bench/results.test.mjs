@@ -96,14 +96,14 @@ describe('a table', () => {
       {
         name: 'w',
         rows: [
-          { ...faster, floor: 0.4, goal: 1 },
+          { ...faster, floor: 0.4, goal: 1, goalOf: '(of old)' },
           { ...smaller, floor: 1.25 },
         ],
       },
       { ottla: [1_500_000, 1_500_000, 1_500_000], queue: [3e6, 2e6, 3e6] },
     )
     expect(rowCells(rows).slice(1)).toEqual([
-      ['1', 'send', '1.50M msg/s', 'queue 3.00M', '0.50x [0.50..0.75]', '0.4x', '1x', 'ok'],
+      ['1', 'send', '1.50M msg/s', 'queue 3.00M', '0.50x [0.50..0.75]', '0.4x', '1x (of old)', 'ok'],
       ['2', 'heap', '1.50M B', 'queue 3.00M', '0.50x [0.50..0.75]', '<= 1.25x', '', 'ok'],
     ])
   })
