@@ -1,4 +1,5 @@
 import { reasonOf } from '../reason-of.js'
+import { Random } from './random.js'
 import type { LogUnderTest, StorageUnderTest } from './storage-under-test.js'
 
 const RANDOM_OPERATIONS = 300
@@ -65,22 +66,5 @@ async function runRandomOperation(
     history.push('close and open')
     await log.storage.close()
     await log.open(place.storage)
-  }
-}
-
-/** mulberry32: small, and the same everywhere. */
-class Random {
-  #state: number
-
-  constructor(seed: number) {
-    this.#state = seed
-  }
-
-  /** An integer from 0 to `bound` - 1. */
-  below(bound: number): number {
-    this.#state = (this.#state + 0x6d2b79f5) | 0
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), 1 | this.#state)
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * bound)
   }
 }
