@@ -48,6 +48,25 @@ export type ErrorCode = keyof typeof ERRORS
 /** Every code that an `OttlaError` may have, in alphabetical order. */
 export const ERROR_CODES: readonly ErrorCode[] = Object.keys(ERRORS) as ErrorCode[]
 
+/** Where a file of a log is damaged, and how. */
+export interface Damage {
+  /** The path of the file. */
+  readonly file: string
+  /** Where in it, in bytes. */
+  readonly position: number
+  /** The offset that was to be found there. */
+  readonly expectedOffset: number
+  /**
+   * - `'checksum'`: bytes that are no batch, or one that does not match its checksum or header
+   * - `'offset'`: a whole batch in the place of another
+   * - `'cut-short'`: the file ends before it should
+   * - `'missing-file'`: a file is not there, or lies elsewhere
+   * - `'sum'`: the file is not the one that was sealed
+   * - `'sidecar'`: a small file of ottla's own says nothing that makes sense
+   */
+  readonly kind: 'checksum' | 'offset' | 'cut-short' | 'missing-file' | 'sum' | 'sidecar'
+}
+
 const BRAND: unique symbol = Symbol.for('ottla.error') as never
 
 /**
@@ -66,9 +85,12 @@ export class OttlaError extends Error {
   readonly retriable: boolean
   /** Kafka's number for this error, as the wire carries it; -1 where Kafka has none. */
   readonly kafkaCode: number
+  /** With OTTLA_CORRUPTION of a log file: which, where and how. */
+  readonly damage: Damage | undefined
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown }) {
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; damage?: Damage }) {
     super(message, options)
+    this.damage = options?.damage
     this.code = code
     this.retriable = ERRORS[code].retriable
     this.kafkaCode = ERRORS[code].kafkaCode

@@ -18,19 +18,23 @@ export { json } from './codec/json.js'
 export { msgpack } from './codec/msgpack.js'
 export { schema } from './codec/schema.js'
 export { string } from './codec/string.js'
-export { ERROR_CODES, type ErrorCode, OttlaError } from './errors.js'
+export { type Damage, ERROR_CODES, type ErrorCode, OttlaError } from './errors.js'
 export { decodeBatches } from './record/encoded-batch.js'
 export type { CompressionType, RecordBatch, RecordCursor, RecordHeader } from './record/record-batch.js'
 export { FileStorage, type FileStorageOptions } from './storage/file/file-storage.js'
 export { MemoryStorage, type MemoryStorageOptions } from './storage/memory-storage.js'
 export type {
+  MovedOffset,
   PartitionOptions,
   PartitionStorage,
   RecoveryReport,
+  Repair,
+  RewrittenTail,
   Segment,
   Snapshot,
   Storage,
   StorageContext,
   TopicPartition,
+  TornTail,
 } from './storage/storage.js'
 export type { Clock } from './time/clock.js'

@@ -34,6 +34,11 @@ export class SegmentIndex {
     return this.#maxTimestamp
   }
 
+  /** The last offset of the first batch that has it. */
+  get offsetOfMaxTimestamp(): number {
+    return this.#offsetOfMaxTimestamp
+  }
+
   get offsetEntryCount(): number {
     return this.#offsetEntryCount
   }
@@ -67,6 +72,26 @@ export class SegmentIndex {
     return entry < 0 ? 0 : (this.#positions[entry] ?? 0)
   }
 
+  /** As `positionFor`, with the last offset of the batch there; -1 for the first batch, which has no entry. */
+  lookUp(offset: number): IndexedPosition {
+    const entry = lastAtOrBelow(this.#offsets, this.#offsetEntryCount, offset)
+    return entry < 0
+      ? { position: 0, lastOffset: -1 }
+      : { position: this.#positions[entry] ?? 0, lastOffset: this.#offsets[entry] ?? 0 }
+  }
+
+  /** As `positionForTime`, with the last offset of the batch there; -1 for the first batch. */
+  lookUpTime(timestamp: number): IndexedPosition {
+    const entry = lastAtOrBelow(this.#timestamps, this.#timeEntryCount, timestamp)
+    return entry < 0 ? { position: 0, lastOffset: -1 } : this.lookUp(this.#timeOffsets[entry] ?? 0)
+  }
+
+  /** Takes over the largest timestamp, which may lie beyond the last entry, where entries of an index in use were decoded. */
+  resume(maxTimestamp: number, offsetOfMaxTimestamp: number): void {
+    this.#maxTimestamp = maxTimestamp
+    this.#offsetOfMaxTimestamp = offsetOfMaxTimestamp
+  }
+
   /**
    * Where to begin a forward scan for the first batch whose largest timestamp is at or after `timestamp`. What lies
    * before is older, since an entry holds the largest timestamp up to it and the first batch that has it.
@@ -97,22 +122,22 @@ export class SegmentIndex {
     return position
   }
 
-  /** The bytes of Kafka's .index. */
-  encodeOffsetIndex(): Uint8Array {
-    const bytes = new Uint8Array(this.#offsetEntryCount * OFFSET_ENTRY_BYTES)
+  /** The bytes of Kafka's .index, or of some of its entries. */
+  encodeOffsetIndex(from: number = 0, to: number = this.#offsetEntryCount): Uint8Array {
+    const bytes = new Uint8Array((to - from) * OFFSET_ENTRY_BYTES)
     const view = new DataView(bytes.buffer)
-    for (let entry = 0, at = 0; entry < this.#offsetEntryCount; entry++, at += OFFSET_ENTRY_BYTES) {
+    for (let entry = from, at = 0; entry < to; entry++, at += OFFSET_ENTRY_BYTES) {
       view.setInt32(at, (this.#offsets[entry] ?? 0) - this.baseOffset)
       view.setInt32(at + 4, this.#positions[entry] ?? 0)
     }
     return bytes
   }
 
-  /** The bytes of Kafka's .timeindex. */
-  encodeTimeIndex(): Uint8Array {
-    const bytes = new Uint8Array(this.#timeEntryCount * TIME_ENTRY_BYTES)
+  /** The bytes of Kafka's .timeindex, or of some of its entries. */
+  encodeTimeIndex(from: number = 0, to: number = this.#timeEntryCount): Uint8Array {
+    const bytes = new Uint8Array((to - from) * TIME_ENTRY_BYTES)
     const view = new DataView(bytes.buffer)
-    for (let entry = 0, at = 0; entry < this.#timeEntryCount; entry++, at += TIME_ENTRY_BYTES) {
+    for (let entry = from, at = 0; entry < to; entry++, at += TIME_ENTRY_BYTES) {
       const timestamp = this.#timestamps[entry] ?? 0
       view.setInt32(at, Math.floor(timestamp / 2 ** 32))
       view.setUint32(at + 4, timestamp >>> 0)
@@ -196,6 +221,12 @@ export class SegmentIndex {
     this.#timeOffsets[count] = offset
     this.#timeEntryCount = count + 1
   }
+}
+
+/** Where an index says that a batch starts. */
+export interface IndexedPosition {
+  readonly position: number
+  readonly lastOffset: number
 }
 
 const OFFSET_ENTRY_BYTES = 8

@@ -24,6 +24,8 @@ export interface Storage {
    * the log must call `sync` first. Kafka's high watermark follows from it.
    */
   readonly acknowledgeAfter: 'append' | 'sync'
+  /** True where the logs are only looked at, perhaps beside their writer: every change is refused. */
+  readonly readOnly?: boolean | undefined
   /** The segment size for topics that do not set one, in bytes. Without it Kafka's 1 GiB. */
   readonly segmentBytes?: number | undefined
   /** Takes hold of the place, refusing it with OTTLA_LOCKED while another broker has it, and lists what is there. */
@@ -42,7 +44,7 @@ export interface Storage {
 export interface StorageContext {
   /** The only source of time and timers for the storage. */
   readonly clock: Clock
-  /** Told of each repair that opening made, such as a torn tail that was cut. */
+  /** Told of what opening had to mend, such as a torn tail that was cut. */
   readonly onRecovery: (report: RecoveryReport) => void
 }
 
@@ -56,18 +58,72 @@ export interface PartitionOptions {
   indexIntervalBytes?: number
 }
 
-/** What opening a partition had to repair. */
-export interface RecoveryReport extends TopicPartition {
-  /** The file that was repaired. */
-  file: string
-  /** Where in the file the damage began, in bytes. */
-  position: number
+/** What opening after a crash had to mend. */
+export type RecoveryReport = TornTail | RewrittenTail | MovedOffset | Repair
+
+/** A last write that was not whole: it was cut off. */
+export interface TornTail extends TopicPartition {
+  readonly kind: 'torn-tail'
+  /** The file that was cut. */
+  readonly file: string
+  /** Where in the file it was cut, in bytes. */
+  readonly position: number
   /** How many bytes were cut off. */
-  removedBytes: number
-  /** The log end offset after the repair. */
-  logEndOffset: number
+  readonly removedBytes: number
+  /** Where those bytes lie now, if there was a whole batch among them; undefined for a mere scrap. */
+  readonly keptAs: string | undefined
+  /** The log end offset now. */
+  readonly logEndOffset: number
   /** What was wrong there, in words. */
-  reason: string
+  readonly reason: string
+}
+
+/**
+ * Batches that were written and of which nothing says that they were synced. They are whole, may never have been
+ * acknowledged, and are in the log for good now: written once more and synced.
+ */
+export interface RewrittenTail extends TopicPartition {
+  readonly kind: 'rewritten-tail'
+  readonly file: string
+  /** Where in the file they begin, in bytes. */
+  readonly position: number
+  readonly rewrittenBytes: number
+  /** The offset of the first of them: every one below was known to be durable. */
+  readonly firstOffset: number
+  /** The log end offset now. */
+  readonly logEndOffset: number
+}
+
+/** A committed offset beyond the end of the log, whose messages a power cut took: it was set back to the end. */
+export interface MovedOffset extends TopicPartition {
+  readonly kind: 'moved-offset'
+  readonly groupId: string
+  /** What the group had committed. */
+  readonly committedOffset: number
+  /** What it has committed now. */
+  readonly logEndOffset: number
+}
+
+/** Damage that was mended because `repair` asked for it. */
+export interface Repair extends TopicPartition {
+  readonly kind: 'repair'
+  readonly repair: 'truncate' | 'salvage'
+  /** The file that was damaged or missing. */
+  readonly file: string
+  /** Where in it the damage began, in bytes. */
+  readonly position: number
+  /** How many bytes are in the log no more. */
+  readonly removedBytes: number
+  /** Where those bytes lie now; undefined where there were none. */
+  readonly keptAs: string | undefined
+  /** The first offset that is missing now. */
+  readonly firstOffset: number
+  /** One past the last offset that is missing, as far as that can be known. */
+  readonly endOffset: number
+  /** The log end offset now. */
+  readonly logEndOffset: number
+  /** What was wrong there, in words. */
+  readonly reason: string
 }
 
 /** A run of batches that is kept, dropped and replaced as one. */

@@ -1,4 +1,4 @@
-import { OttlaError } from '../../errors.js'
+import { type Damage, OttlaError } from '../../errors.js'
 import {
   ATTRIBUTES_AT,
   BATCH_HEADER_BYTES,
@@ -17,15 +17,21 @@ export interface ScanRange {
   readonly path: string
   readonly from: number
   readonly to: number
-  /** No batch there may begin below this offset. */
-  readonly expectedOffset: number
+  readonly expected: Expected
 }
 
-/** Where a scan met bytes that are no good batch. */
-export interface Damage {
-  readonly path: string
-  readonly position: number
-  readonly expectedOffset: number
+/** What offsets must be met. */
+export interface Expected {
+  /** The next batch begins here; behind it in a log with gaps, or where `lastOffset` is given instead. */
+  readonly offset: number
+  /** What an index says of the next batch, -1 where it says nothing. */
+  readonly lastOffset: number
+  /** Offsets may be missing between batches: compaction took them, or nobody ever wrote them. */
+  readonly hasGaps: boolean
+}
+
+/** Damage, in words too. */
+export interface FoundDamage extends Damage {
   readonly reason: string
   readonly cause: unknown
 }
@@ -42,32 +48,26 @@ export async function scanBatches(
   file: OpenFile,
   range: ScanRange,
   visit: (batch: EncodedBatch, position: number) => boolean,
-): Promise<Damage | undefined> {
+): Promise<FoundDamage | undefined> {
   const { path, from, to } = range
-  let { expectedOffset } = range
+  let { expected } = range
   let buffer = new Uint8Array(Math.min(SCAN_BYTES, to - from))
   for (let position = from; position < to; ) {
     const filled = await readAll(file, buffer, Math.min(buffer.length, to - position), position)
     let at = 0
     while (at < filled) {
-      const batch = verifiedBatch(buffer, at, Math.min(filled, to - position), expectedOffset, path, position + at)
+      const batch = verifiedBatch(buffer, at, Math.min(filled, to - position), expected, path, position + at)
       if (batch === undefined) break
       if ('reason' in batch) return batch
       if (!visit(batch, position + at)) return undefined
-      expectedOffset = batch.lastOffset + 1
+      expected = { offset: batch.lastOffset + 1, lastOffset: -1, hasGaps: expected.hasGaps }
       at += batch.sizeInBytes
     }
     position += at
     if (at > 0 || position >= to) continue
     const needed = wholeSize(buffer, filled)
     if (position + needed > to || filled === 0 || filled < Math.min(buffer.length, to - position)) {
-      return {
-        path,
-        position,
-        expectedOffset,
-        reason: `the file ends inside a batch of ${needed} bytes`,
-        cause: undefined,
-      }
+      return endsInside(path, position, expected.offset, needed)
     }
     buffer = new Uint8Array(needed)
   }
@@ -82,16 +82,18 @@ export function verifiedBatch(
   buffer: Uint8Array,
   at: number,
   end: number,
-  expectedOffset: number,
+  expected: Expected,
   path: string,
   position: number,
-): EncodedBatch | Damage | undefined {
-  const damage = (reason: string, cause?: unknown): Damage => ({ path, position, expectedOffset, reason, cause })
+): EncodedBatch | FoundDamage | undefined {
+  const damage = (kind: Damage['kind'], reason: string, cause?: unknown): FoundDamage => {
+    return { file: path, position, expectedOffset: expected.offset, kind, reason, cause }
+  }
   let size: number | undefined
   try {
     size = peekBatchSize(buffer, at, end)
   } catch (cause) {
-    return damage('the bytes there are no batch', cause)
+    return damage('checksum', 'the bytes there are no batch', cause)
   }
   if (size === undefined) return undefined
   const batch = new EncodedBatch(buffer, at, size)
@@ -105,29 +107,47 @@ export function verifiedBatch(
         { cause },
       )
     }
-    return damage('the batch there does not match its checksum or its header', cause)
+    return damage('checksum', 'the batch there does not match its checksum or its header', cause)
   }
-  if (batch.baseOffset < expectedOffset) return damage(`the batch there begins at offset ${batch.baseOffset}`)
-  return batch
+  const wrong = wrongPlace(batch, expected)
+  return wrong === undefined ? batch : damage('offset', wrong)
+}
+
+/** Offset and epoch lie outside of what the checksum covers. */
+function wrongPlace(batch: EncodedBatch, { offset, lastOffset, hasGaps }: Expected): string | undefined {
+  if (batch.partitionLeaderEpoch !== EPOCH) return `the batch there has the epoch ${batch.partitionLeaderEpoch}`
+  if (lastOffset >= 0 && batch.lastOffset !== lastOffset) {
+    return `the batch there ends at offset ${batch.lastOffset}, and its index says ${lastOffset}`
+  }
+  const fits = hasGaps || lastOffset >= 0 ? batch.baseOffset >= offset : batch.baseOffset === offset
+  return fits ? undefined : `the batch there begins at offset ${batch.baseOffset}`
+}
+
+/** Of the leader that appends, of which an embedded log has one. */
+export const EPOCH = 0
+
+export function endsInside(path: string, position: number, expectedOffset: number, batchBytes: number): FoundDamage {
+  const reason = `the file ends inside a batch of ${batchBytes} bytes`
+  return { file: path, position, expectedOffset, kind: 'cut-short', reason, cause: undefined }
 }
 
 /** The error for damage that is no torn tail. */
-export function corruption(damage: Damage): OttlaError {
-  const { path, position, expectedOffset, reason, cause } = damage
+export function corruption(damage: FoundDamage): OttlaError {
+  const { file, position, expectedOffset, kind, reason, cause } = damage
   return new OttlaError(
     'OTTLA_CORRUPTION',
-    `${path} is damaged at position ${position}, where offset ${expectedOffset} was expected: ${reason}. Nothing was changed: restore the file from a copy.`,
-    { cause },
+    `${file} is damaged at position ${position}, where offset ${expectedOffset} was expected: ${reason}. Nothing was changed: restore the file from a copy.`,
+    { cause, damage: { file, position, expectedOffset, kind } },
   )
 }
 
 /**
- * Looks behind damage for a good batch of a later offset: then the damage is no torn end of the log. A batch may begin
- * at any byte, since the length field of the damaged one cannot be believed.
+ * Looks at damage and behind it for a batch that is whole, if not in its place: then what is there is no mere scrap. A
+ * batch may begin at any byte, since the length field of the damaged one cannot be believed.
  */
-export async function findBatchBehind(file: OpenFile, damage: Damage, to: number): Promise<number | undefined> {
+export async function findWholeBatch(file: OpenFile, damage: Damage, to: number): Promise<number | undefined> {
   const buffer = new Uint8Array(Math.min(SCAN_BYTES, Math.max(to - damage.position, 0)))
-  for (let from = damage.position + 1; from + BATCH_HEADER_BYTES <= to; ) {
+  for (let from = damage.position; from + BATCH_HEADER_BYTES <= to; ) {
     const filled = await readAll(file, buffer, Math.min(buffer.length, to - from), from)
     if (filled < BATCH_HEADER_BYTES) return undefined
     for (let at = 0; at + BATCH_HEADER_BYTES <= filled; at++) {

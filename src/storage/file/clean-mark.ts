@@ -1,4 +1,6 @@
 import { crc32c } from '../../record/crc32c.js'
+import { decodeChecked, encodeChecked } from './checked-json.js'
+import { type FileSystem, readFile } from './file-system.js'
 import type { FileSegment } from './segment.js'
 
 /** What a partition held when it was closed: with it nothing needs to be read to open it again. */
@@ -16,14 +18,46 @@ export interface SegmentMark {
   /** Of its index files, undefined where they were not written. */
   readonly indexBytes: number | undefined
   readonly timeIndexBytes: number | undefined
+  /** CRC-32C of the log file; undefined where an earlier release wrote the mark. */
+  readonly crc32c: number | undefined
+  /** CRC-32C of both index files, one behind the other. */
+  readonly indexCrc32c: number | undefined
 }
 
 /** Partitions by the name of their directory. */
 export type Marks = Map<string, PartitionMark>
 
 export function markOf(segment: FileSegment): SegmentMark {
-  const { baseOffset, endOffset, sizeInBytes, maxTimestamp, firstTimestamp, indexBytes, timeIndexBytes } = segment
-  return { baseOffset, endOffset, sizeInBytes, maxTimestamp, firstTimestamp, indexBytes, timeIndexBytes }
+  const { baseOffset, endOffset, sizeInBytes, maxTimestamp, firstTimestamp } = segment
+  const { indexBytes, timeIndexBytes, crc32c, indexCrc32c } = segment
+  return {
+    baseOffset,
+    endOffset,
+    sizeInBytes,
+    maxTimestamp,
+    firstTimestamp,
+    indexBytes,
+    timeIndexBytes,
+    crc32c,
+    indexCrc32c,
+  }
+}
+
+/** The sum of a sealed segment, which lies beside it as NNN.sum. */
+export function encodeSum(mark: SegmentMark): Uint8Array {
+  return encodeChecked(mark)
+}
+
+/** Undefined where there is none, or one that is damaged: the segment is then looked at. */
+export async function readSum(
+  fileSystem: FileSystem,
+  path: string,
+  baseOffset: number,
+): Promise<SegmentMark | undefined> {
+  const bytes = await readFile(fileSystem, path)
+  // The checksum says that these are the bytes of encodeSum.
+  const sum = bytes && (decodeChecked(bytes) as SegmentMark | undefined)
+  return sum?.baseOffset === baseOffset ? sum : undefined
 }
 
 /** A checksum goes with it, since a mark that lies about an end would make the log lie. */

@@ -1,17 +1,21 @@
-import { join } from 'node:path'
 import { OttlaError } from '../../errors.js'
 import { reasonOf } from '../../reason-of.js'
 import type { EncodedBatch } from '../../record/encoded-batch.js'
 import type { RecordBatch } from '../../record/record-batch.js'
+import type { Clock } from '../../time/clock.js'
 import type { SegmentIndex } from '../segment-index.js'
 import type { PartitionStorage, Snapshot, TopicPartition } from '../storage.js'
-import { markOf, type PartitionMark } from './clean-mark.js'
-import { diskError, errorCode, writeAll, writeFileAtomically } from './file-system.js'
+import { EPOCH } from './batch-scan.js'
+import { encodeSum, markOf, type PartitionMark } from './clean-mark.js'
+import { DurableMark } from './durable-mark.js'
+import { diskError, errorCode, writeAll, writeFile } from './file-system.js'
+import type { Gaps } from './gaps.js'
 import type { Handle } from './handle-pool.js'
-import { GAPS_FILE, partitionName } from './layout.js'
-import type { Gap, RecoveredPartition } from './recovery.js'
+import { partitionName } from './layout.js'
+import type { RecoveredPartition } from './recovery.js'
+import { sayDurable } from './recovery-of-last.js'
 import { type Disk, FileSegment } from './segment.js'
-import { putAway, releaseFiles, renameAway, unlinkAway } from './segment-removal.js'
+import { putAway, releaseFiles, removeSayings, renameAway, unlinkAway } from './segment-removal.js'
 import { SegmentReplacement } from './segment-replacement.js'
 import { SnapshotFiles } from './snapshot-files.js'
 import { PartitionTail, type Stretch, type TailCache } from './tail-cache.js'
@@ -22,6 +26,7 @@ export interface PartitionPlace {
   readonly directory: string
   readonly disk: Disk
   readonly cache: TailCache
+  readonly clock: Clock
   readonly indexIntervalBytes: number | undefined
   readonly topicId: string | undefined
   /** Makes the directory of the partition itself survive a power cut. */
@@ -36,13 +41,20 @@ export interface PartitionPlace {
 const LARGEST_SEGMENT_BYTES = 2 ** 31 - 1
 const LARGEST_RELATIVE_OFFSET = 2 ** 31 - 1
 
+/** How far the durable mark may lag behind: what a crash leaves to be looked at, and what damage there may pass for a torn end. */
+export const MARK_LAG_BYTES: number = 256 * 1024
+export const MARK_LAG_MS = 1000
+
 /** The log of one partition in a directory of its own. */
 export class FilePartition implements PartitionStorage {
   readonly #place: PartitionPlace
   readonly #segments: FileSegment[]
   readonly #snapshots: SnapshotFiles
   readonly #tail = new PartitionTail()
-  #gaps: Gap[]
+  readonly #gaps: Gaps
+  #durableMark: DurableMark
+  /** Of the active segment, where its mark stands and since when. */
+  #marked: { position: number; atMs: number }
   #durableEndOffset: number
   #status: 'open' | 'closed' = 'open'
   #closing: Promise<void> | undefined
@@ -61,6 +73,8 @@ export class FilePartition implements PartitionStorage {
     this.#gaps = recovered.gaps
     this.#hasNewFiles = !recovered.isDurable
     this.#durableEndOffset = this.#active.endOffset
+    this.#durableMark = recovered.durableMark ?? this.#newMark(this.#active)
+    this.#marked = this.#markedNow()
   }
 
   get at(): TopicPartition {
@@ -79,7 +93,7 @@ export class FilePartition implements PartitionStorage {
     this.#assertWritable()
     if (batches.length === 0) return
     const active = this.#active
-    this.#checkFollows(active, batches)
+    if (this.#checkFollows(active, batches) && !active.hasGaps) return this.#appendWithGaps(batches, active)
     const index = active.index()
     const handle = this.#place.disk.handles.acquire(active)
     if (index instanceof Promise || handle instanceof Promise) return this.#appendWhenReady(batches, index, handle)
@@ -187,9 +201,15 @@ export class FilePartition implements PartitionStorage {
     return segment
   }
 
-  #checkFollows(active: FileSegment, batches: readonly RecordBatch[]): void {
+  /** True where offsets are missing between the batches or before them. */
+  #checkFollows(active: FileSegment, batches: readonly RecordBatch[]): boolean {
     let { endOffset, sizeInBytes } = active
-    for (const { baseOffset, lastOffset, sizeInBytes: batchBytes } of batches) {
+    let hasGaps = false
+    for (const { baseOffset, lastOffset, sizeInBytes: batchBytes, partitionLeaderEpoch } of batches) {
+      if (partitionLeaderEpoch !== EPOCH) {
+        throw this.#invalid(`has epoch ${EPOCH} only: a batch of epoch ${partitionLeaderEpoch} does not belong in it`)
+      }
+      if (baseOffset > endOffset) hasGaps = true
       if (baseOffset < endOffset || lastOffset < baseOffset) {
         throw this.#invalid(`ends at ${endOffset}: a batch from ${baseOffset} to ${lastOffset} does not follow`)
       }
@@ -201,6 +221,14 @@ export class FilePartition implements PartitionStorage {
         `cannot grow its segment at ${active.baseOffset} to ${sizeInBytes} bytes and offset ${endOffset}, since an index has 32 bits for each: roll it first`,
       )
     }
+    return hasGaps
+  }
+
+  /** The gaps are written down first, or they would be taken for damage. */
+  async #appendWithGaps(batches: readonly RecordBatch[], active: FileSegment): Promise<void> {
+    await this.#addGaps({ within: [active.baseOffset] })
+    active.hasGaps = true
+    await this.append(batches)
   }
 
   async #appendWhenReady(
@@ -301,6 +329,7 @@ export class FilePartition implements PartitionStorage {
   async #makeDurable(): Promise<void> {
     const active = this.#active
     const { endOffset } = active
+    const point = this.#markIsDue(active) ? active.durablePoint() : undefined
     try {
       await this.#syncNames()
       await active.dataSync()
@@ -308,6 +337,28 @@ export class FilePartition implements PartitionStorage {
       throw this.#fail(cause, `Syncing ${active.path}`)
     }
     this.#durableEndOffset = Math.max(this.#durableEndOffset, endOffset)
+    if (point === undefined) return
+    this.#marked = { position: point.position, atMs: this.#place.clock.monotonic() }
+    try {
+      await this.#durableMark.write(point, await active.index())
+    } catch {
+      // An older mark says less, and is as true.
+    }
+  }
+
+  #markIsDue({ sizeInBytes }: FileSegment): boolean {
+    const { position, atMs } = this.#marked
+    if (sizeInBytes === position) return false
+    return sizeInBytes - position >= MARK_LAG_BYTES || this.#place.clock.monotonic() - atMs >= MARK_LAG_MS
+  }
+
+  #newMark(segment: FileSegment): DurableMark {
+    const { fileSystem, handles } = this.#place.disk
+    return new DurableMark(fileSystem, handles, segment.durablePath)
+  }
+
+  #markedNow(): { position: number; atMs: number } {
+    return { position: this.#active.sizeInBytes, atMs: this.#place.clock.monotonic() }
   }
 
   async #syncNames(): Promise<void> {
@@ -358,11 +409,29 @@ export class FilePartition implements PartitionStorage {
   async #roll(baseOffset: number): Promise<void> {
     await this.#makeDurable()
     const sealed = this.#active
-    if (sealed.endOffset < baseOffset) await this.#addGap([sealed.endOffset, baseOffset])
+    if (sealed.endOffset < baseOffset) await this.#addGaps({ joints: [[sealed.endOffset, baseOffset]] })
     const segment = await this.#create(baseOffset)
     sealed.isSealed = true
     this.#segments.push(segment)
     await sealed.sealIndex()
+    await this.#writeSum(sealed)
+    const mark = this.#durableMark
+    this.#durableMark = this.#newMark(segment)
+    this.#marked = this.#markedNow()
+    // The sum says it all, and a mark that is left says nothing else.
+    await mark.remove().catch(() => undefined)
+  }
+
+  /** Where it cannot be written, or a power cut takes it, the segment is looked at when it is next opened after a crash. */
+  async #writeSum(segment: FileSegment): Promise<void> {
+    try {
+      await segment.knowCrc()
+      // Where offsets are missing nothing else would tell a wrong one.
+      const how = segment.hasGaps ? 'synced' : 'cached'
+      await writeFile(this.#place.disk.fileSystem, segment.sumPath, encodeSum(markOf(segment)), how)
+    } catch {
+      // Not a word of it is better than half of one, which its checksum shows.
+    }
   }
 
   async #create(baseOffset: number): Promise<FileSegment> {
@@ -402,6 +471,10 @@ export class FilePartition implements PartitionStorage {
     this.#tail.clear()
     try {
       await this.#snapshots.removeAbove(offset)
+      await this.#durableMark.remove()
+      for (const segment of this.#segments) if (segment.endOffset > offset) await removeSayings(disk, segment)
+      await removeSayings(disk, this.#active)
+      await disk.fileSystem.syncDirectory(directory)
       // Newest first, each before the next, so that a crash leaves a log without a hole.
       while (this.#active.baseOffset > offset) {
         const segment = this.#active
@@ -411,11 +484,14 @@ export class FilePartition implements PartitionStorage {
         this.#durableEndOffset = Math.min(this.#durableEndOffset, this.#active.endOffset)
         await unlinkAway(disk, segment)
       }
+      await removeSayings(disk, this.#active)
       await this.#active.truncateTo(offset)
       await disk.fileSystem.syncDirectory(directory)
     } catch (cause) {
       throw this.#fail(cause, `Truncating the log of ${this.#name} to ${offset}`)
     }
+    this.#durableMark = this.#newMark(this.#active)
+    this.#marked = { position: 0, atMs: this.#place.clock.monotonic() }
     this.#durableEndOffset = Math.min(this.#durableEndOffset, this.#active.endOffset)
   }
 
@@ -431,7 +507,11 @@ export class FilePartition implements PartitionStorage {
     const replacement = new SegmentReplacement(disk, directory, segment, old, endOffset)
     try {
       await replacement.write(batches)
-      if (segment.endOffset < endOffset) await this.#addGap([segment.endOffset, endOffset])
+      await this.#addGaps({
+        within: [segment.baseOffset],
+        joints: segment.endOffset < endOffset ? [[segment.endOffset, endOffset]] : [],
+      })
+      segment.hasGaps = true
       await replacement.decide()
     } catch (error) {
       await replacement.discard()
@@ -451,16 +531,11 @@ export class FilePartition implements PartitionStorage {
     await this.#attempt('Removing what was replaced by', segment.path, () => replacement.removeOld())
   }
 
-  async #addGap(gap: Gap): Promise<void> {
-    const { disk, directory } = this.#place
-    const start = this.#segmentAt(0).baseOffset
-    const gaps = [...this.#gaps.filter(([endOffset]) => endOffset >= start), gap]
-    const path = join(directory, GAPS_FILE)
-    await this.#attempt('Writing', path, async () => {
-      await writeFileAtomically(disk.fileSystem, path, Buffer.from(JSON.stringify(gaps)))
-      await disk.fileSystem.syncDirectory(directory)
-    })
-    this.#gaps = gaps
+  async #addGaps(gaps: Parameters<Gaps['add']>[0]): Promise<void> {
+    const { directory } = this.#place
+    await this.#attempt('Writing down the gaps of', directory, () =>
+      this.#gaps.add(gaps, this.#segmentAt(0).baseOffset),
+    )
   }
 
   async #close(): Promise<void> {
@@ -474,7 +549,12 @@ export class FilePartition implements PartitionStorage {
         unheard = this.#fail(error, `Closing the log of ${this.#name}`)
       }
     } else if (!this.#failureIsKnown) unheard = this.#failure
-    if (this.#failure === undefined) for (const segment of this.#segments) await segment.sealIndex()
+    if (this.#failure === undefined) {
+      for (const segment of this.#segments) await segment.sealIndex()
+      const isMarked = this.#marked.position === this.#active.sizeInBytes
+      if (!isMarked) await sayDurable(this.#active, this.#durableMark)
+    }
+    await this.#durableMark.close().catch(() => undefined)
     for (const segment of this.#segments) await this.#place.disk.handles.retire(segment)
     this.#tail.clear()
     const { topicId } = this.#place

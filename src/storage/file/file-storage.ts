@@ -209,7 +209,7 @@ export class FileStorage implements Storage {
     // Looked at before the lock file is made: a directory that is not ours is not touched.
     await this.#checkLayout()
     this.#lock = await fileSystem.lock(this.directory, context.clock.now())
-    if (!(await this.#checkLayout())) {
+    if ((await this.#checkLayout()) !== LAYOUT) {
       const layout = `${JSON.stringify({ layout: LAYOUT })}\n`
       await writeFileAtomically(fileSystem, join(this.directory, LAYOUT_FILE), Buffer.from(layout))
     }
@@ -235,18 +235,18 @@ export class FileStorage implements Storage {
     }
   }
 
-  /** True for a directory of ours, false for an empty one; throws for all others. */
-  async #checkLayout(): Promise<boolean> {
+  /** The layout of a directory of ours, undefined for an empty one; throws for all others. */
+  async #checkLayout(): Promise<number | undefined> {
     const { fileSystem } = this.#disk
     const bytes = await readFile(fileSystem, join(this.directory, LAYOUT_FILE))
     if (bytes === undefined) {
       const ours = [LOCK_FILE, LAYOUT_FILE + TEMPORARY_SUFFIX]
       const foreign = (await fileSystem.list(this.directory)).find(({ name }) => !ours.includes(name))
-      if (foreign === undefined) return false
+      if (foreign === undefined) return undefined
       throw this.#invalid(`holds ${foreign.name} but no ${LAYOUT_FILE}: give an empty directory or one that ottla made`)
     }
     const layout = layoutIn(bytes)
-    if (layout === LAYOUT) return true
+    if (layout !== undefined && layout >= 1 && layout <= LAYOUT) return layout
     throw new OttlaError(
       'OTTLA_UNSUPPORTED_FORMAT',
       layout === undefined
@@ -281,6 +281,7 @@ export class FileStorage implements Storage {
       directory,
       disk: this.#disk,
       cache: this.#cache,
+      clock: context.clock,
       indexIntervalBytes,
       topicId,
       syncRoot: () => this.#syncRoot(),

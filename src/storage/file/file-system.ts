@@ -86,26 +86,27 @@ export async function readFile(fileSystem: FileSystem, path: string): Promise<Ui
   }
 }
 
-/** Writes a file that may be lost or torn by a power cut: a cache, or one that is synced later. */
-export async function writeFile(fileSystem: FileSystem, path: string, content: Uint8Array): Promise<void> {
-  await writeAndClose(fileSystem, path, content, false)
+/** Writes a file that may be lost or torn by a power cut, since it is a cache; or whose content survives one. */
+export async function writeFile(
+  fileSystem: FileSystem,
+  path: string,
+  content: Uint8Array,
+  how: 'cached' | 'synced' = 'cached',
+): Promise<void> {
+  const file = await fileSystem.open(path, 'replace')
+  try {
+    await writeAll(file, content, 0, content.length, 0)
+    if (how === 'synced') await file.dataSync()
+  } finally {
+    await file.close()
+  }
 }
 
 /** Puts a file in its place whole and for good: after a power cut there is the old one or the new one. */
 export async function writeFileAtomically(fileSystem: FileSystem, path: string, content: Uint8Array): Promise<void> {
   const temporary = path + TEMPORARY_SUFFIX
-  await writeAndClose(fileSystem, temporary, content, true)
+  await writeFile(fileSystem, temporary, content, 'synced')
   await fileSystem.rename(temporary, path)
-}
-
-async function writeAndClose(fileSystem: FileSystem, path: string, content: Uint8Array, sync: boolean): Promise<void> {
-  const file = await fileSystem.open(path, 'replace')
-  try {
-    await writeAll(file, content, 0, content.length, 0)
-    if (sync) await file.dataSync()
-  } finally {
-    await file.close()
-  }
 }
 
 /** Removes a file, if there is one. */

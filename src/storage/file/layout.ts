@@ -11,14 +11,17 @@ import type { TopicPartition } from '../storage.js'
  *   <topic>-<partition>/            one partition
  *     <base>.log .index .timeindex    a segment, named by its base offset in 20 digits
  *     <offset>.snapshot               the producers' state as of that offset
+ *     <base>.sum                      what a sealed segment holds, with the checksum of its file
+ *     <base>.durable                  up to where the active segment is durable
  *     partition.metadata              the topic id
  *     leader-epoch-checkpoint         epoch 0 from offset 0 on
- *     gaps.json                       where a segment ends before the base of the next one
+ *     gaps.json                       where a segment ends before the base of the next one, and which have gaps within
  *     replacement.json                which segments the one under way takes the place of
  *   <topic>-<partition>.<32 hex>-delete/   a partition that is being removed
  */
 
-export const LAYOUT = 1
+/** 1 had neither sums nor durable marks. */
+export const LAYOUT = 2
 export const LAYOUT_FILE = 'ottla.json'
 export const CLEAN_FILE = 'clean-shutdown.json'
 export const METADATA_FILE = 'partition.metadata'
@@ -29,8 +32,14 @@ export const REPLACEMENT_FILE = 'replacement.json'
 export const LOG_SUFFIX = '.log'
 export const INDEX_SUFFIX = '.index'
 export const TIME_INDEX_SUFFIX = '.timeindex'
-export const SEGMENT_SUFFIXES: readonly string[] = [LOG_SUFFIX, INDEX_SUFFIX, TIME_INDEX_SUFFIX]
 export const SNAPSHOT_SUFFIX = '.snapshot'
+export const SUM_SUFFIX = '.sum'
+export const DURABLE_SUFFIX = '.durable'
+/** What lies beside a log file, and means nothing without it. */
+export const SIDE_SUFFIXES: readonly string[] = [INDEX_SUFFIX, TIME_INDEX_SUFFIX, SUM_SUFFIX, DURABLE_SUFFIX]
+export const SEGMENT_SUFFIXES: readonly string[] = [LOG_SUFFIX, ...SIDE_SUFFIXES]
+/** What was cut or replaced because it was damaged; never touched again. */
+export const CORRUPT_SUFFIX = '.corrupt'
 /** On its way out. */
 export const DELETED_SUFFIX = '.deleted'
 /** Being written; means nothing yet. */

@@ -1,10 +1,12 @@
 import { join } from 'node:path'
 import type { RecordBatch } from '../../record/record-batch.js'
+import { encodeChecked } from './checked-json.js'
+import { markOf } from './clean-mark.js'
 import { removeIfThere, writeFileAtomically } from './file-system.js'
 import { CLEANED_SUFFIX, REPLACEMENT_FILE, SWAP_SUFFIX } from './layout.js'
-import type { Replacement } from './recovery.js'
 import type { Disk, FileSegment } from './segment.js'
 import { putAway, unlinkAway } from './segment-removal.js'
+import { type Replacement, writeSum } from './unfinished.js'
 
 /**
  * One segment that takes the place of others, in Kafka's order:
@@ -36,8 +38,9 @@ export class SegmentReplacement {
 
   async decide(): Promise<void> {
     const { fileSystem } = this.#disk
-    const replacement: Replacement = { baseOffset: this.#segment.baseOffset, endOffset: this.#endOffset }
-    await writeFileAtomically(fileSystem, this.#replacementPath, Buffer.from(JSON.stringify(replacement)))
+    const { baseOffset } = this.#segment
+    const replacement: Replacement = { baseOffset, endOffset: this.#endOffset, sum: markOf(this.#segment) }
+    await writeFileAtomically(fileSystem, this.#replacementPath, encodeChecked(replacement))
     await fileSystem.syncDirectory(this.#directory)
     await fileSystem.rename(this.#cleanedPath, this.#swapPath)
   }
@@ -51,6 +54,7 @@ export class SegmentReplacement {
     const { fileSystem } = this.#disk
     await fileSystem.syncDirectory(this.#directory)
     for (const each of this.#old) await putAway(this.#disk, this.#directory, each)
+    await writeSum(fileSystem, this.#segment.sumPath, markOf(this.#segment))
     await fileSystem.rename(this.#swapPath, this.#segment.path)
     await fileSystem.syncDirectory(this.#directory)
   }

@@ -1,14 +1,19 @@
 import { OttlaError } from '../../errors.js'
-import { BATCH_HEADER_BYTES, batchSizeAt, type EncodedBatch } from '../../record/encoded-batch.js'
+import type { EncodedBatch } from '../../record/encoded-batch.js'
 import type { RecordBatch } from '../../record/record-batch.js'
-import { DEFAULT_INDEX_INTERVAL_BYTES, SegmentIndex } from '../segment-index.js'
+import { type IndexedPosition, SegmentIndex } from '../segment-index.js'
 import type { Segment } from '../storage.js'
-import { corruption, type Damage, scanBatches, verifiedBatch } from './batch-scan.js'
+import { corruption, type Expected, type FoundDamage, scanBatches } from './batch-scan.js'
 import type { SegmentMark } from './clean-mark.js'
-import { type FileSystem, type OpenFile, readAll, readFile, writeAll, writeFile } from './file-system.js'
+import { CRC_OF_NOTHING, crcWithBatch } from './crc32c-of-file.js'
+import type { DurablePoint } from './durable-mark.js'
+import { crcOfFile } from './file-crc.js'
+import { type FileSystem, type OpenFile, writeAll } from './file-system.js'
 import type { HandlePool, PooledFile } from './handle-pool.js'
-import { INDEX_SUFFIX, LOG_SUFFIX, offsetPath, TIME_INDEX_SUFFIX } from './layout.js'
+import { IndexFiles } from './index-files.js'
+import { DURABLE_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, offsetPath, SUM_SUFFIX, TIME_INDEX_SUFFIX } from './layout.js'
 import type { Limiter } from './limiter.js'
+import { readChunk } from './segment-reading.js'
 
 /** What the partitions of one storage share of the disk. */
 export interface Disk {
@@ -28,14 +33,16 @@ export class FileSegment implements Segment, PooledFile {
   sizeInBytes = 0
   maxTimestamp = -1
   firstTimestamp = -1
-  /** Sizes of the index files, undefined where they hold something else than they should. */
-  indexBytes: number | undefined
-  timeIndexBytes: number | undefined
   /** A sealed segment does not grow, and has its index files. */
   isSealed = false
+  /** Offsets may be missing between its batches. Then only the checksum of the whole file tells a wrong one. */
+  hasGaps = false
+  /** CRC-32C of the file; undefined where it would have to be read for that. */
+  crc32c: number | undefined = CRC_OF_NOTHING
   readonly #disk: Disk
   readonly #pathPrefix: string
   readonly #indexIntervalBytes: number | undefined
+  readonly #indexFiles: IndexFiles
   #index: SegmentIndex | undefined
   #loading: Promise<SegmentIndex> | undefined
   #indexIsSaved = true
@@ -47,12 +54,21 @@ export class FileSegment implements Segment, PooledFile {
   #cuts = 0
   /** Where the last read ended: the next one most often begins there, and an index entry lies before it. */
   #nextRead = { offset: -1, position: 0 }
+  /** What of a file with gaps was not looked at since it was opened. */
+  #unverified: { readonly sizeInBytes: number; readonly crc: number } | undefined
 
-  constructor(disk: Disk, directory: string, baseOffset: number, indexIntervalBytes: number | undefined) {
+  constructor(
+    disk: Disk,
+    directory: string,
+    baseOffset: number,
+    indexIntervalBytes: number | undefined,
+    path?: string,
+  ) {
     this.#disk = disk
     this.#pathPrefix = offsetPath(directory, baseOffset)
     this.#indexIntervalBytes = indexIntervalBytes
-    this.path = this.#pathPrefix + LOG_SUFFIX
+    this.path = path ?? this.#pathPrefix + LOG_SUFFIX
+    this.#indexFiles = new IndexFiles(disk.fileSystem, this.indexPaths)
     this.baseOffset = baseOffset
     this.endOffset = baseOffset
   }
@@ -65,14 +81,66 @@ export class FileSegment implements Segment, PooledFile {
     return [this.#pathPrefix + INDEX_SUFFIX, this.#pathPrefix + TIME_INDEX_SUFFIX]
   }
 
-  /** Takes over what was known when the segment was closed. */
+  get sumPath(): string {
+    return this.#pathPrefix + SUM_SUFFIX
+  }
+
+  get durablePath(): string {
+    return this.#pathPrefix + DURABLE_SUFFIX
+  }
+
+  /** Sizes of the index files, undefined where they hold something else than they should. */
+  get indexBytes(): number | undefined {
+    return this.#indexFiles.known?.offsetBytes
+  }
+
+  get timeIndexBytes(): number | undefined {
+    return this.#indexFiles.known?.timeBytes
+  }
+
+  get indexCrc32c(): number | undefined {
+    return this.#indexFiles.known?.crc32c
+  }
+
+  /** Takes over what was known when the segment was closed or sealed. */
   restore(mark: SegmentMark): void {
     this.endOffset = mark.endOffset
     this.sizeInBytes = mark.sizeInBytes
     this.maxTimestamp = mark.maxTimestamp
     this.firstTimestamp = mark.firstTimestamp
-    this.indexBytes = mark.indexBytes
-    this.timeIndexBytes = mark.timeIndexBytes
+    this.crc32c = mark.crc32c
+    const { indexBytes: offsetBytes, timeIndexBytes: timeBytes, indexCrc32c } = mark
+    this.#indexFiles.known =
+      offsetBytes === undefined || timeBytes === undefined ? undefined : { offsetBytes, timeBytes, crc32c: indexCrc32c }
+    this.#mustBeVerified()
+  }
+
+  /** Takes over what was known of the active segment when it was last said to be durable. */
+  restorePoint(point: DurablePoint, index: SegmentIndex): void {
+    this.endOffset = point.endOffset
+    this.sizeInBytes = point.position
+    this.maxTimestamp = point.maxTimestamp
+    this.firstTimestamp = point.firstTimestamp
+    this.crc32c = point.crc
+    this.#index = index
+    this.#indexIsSaved = false
+    this.#mustBeVerified()
+  }
+
+  /** What is said of it once it is durable as it is now; undefined where that would take a read. */
+  durablePoint(): DurablePoint | undefined {
+    const index = this.#index
+    if (index === undefined || this.crc32c === undefined) return undefined
+    return {
+      endOffset: this.endOffset,
+      position: this.sizeInBytes,
+      maxTimestamp: this.maxTimestamp,
+      offsetOfMaxTimestamp: index.offsetOfMaxTimestamp,
+      firstTimestamp: this.firstTimestamp,
+      crc: this.crc32c,
+      offsetEntries: index.offsetEntryCount,
+      timeEntries: index.timeEntryCount,
+    }
   }
 
   /** At once where it is in memory. */
@@ -91,6 +159,7 @@ export class FileSegment implements Segment, PooledFile {
     index.add(lastOffset, this.sizeInBytes, sizeInBytes, maxTimestamp)
     if (this.sizeInBytes === 0) this.firstTimestamp = maxTimestamp
     if (maxTimestamp > this.maxTimestamp) this.maxTimestamp = maxTimestamp
+    if (this.crc32c !== undefined) this.crc32c = crcWithBatch(this.crc32c, batch.bytes(), 0, sizeInBytes)
     this.sizeInBytes += sizeInBytes
     this.endOffset = lastOffset + 1
     this.#indexIsSaved = false
@@ -106,7 +175,12 @@ export class FileSegment implements Segment, PooledFile {
     if (this.#syncFailure !== undefined) throw this.#syncFailure
     if (!this.#isDirty) return
     this.#isDirty = false
-    await this.#disk.handles.use(this, (file) => this.#dataSync(file))
+    await this.use((file) => this.#dataSync(file))
+  }
+
+  /** Uses the file for one call to the disk. */
+  use<T>(act: (file: OpenFile) => Promise<T>): Promise<T> {
+    return this.#disk.handles.use(this, act)
   }
 
   /** A sync through a file that is opened anew might not hear of bytes that were lost before. */
@@ -129,20 +203,32 @@ export class FileSegment implements Segment, PooledFile {
    */
   async read(offset: number, maxBytes: number, endOffset: number, batches: EncodedBatch[]): Promise<number> {
     for (let mayLie = true; ; ) {
+      await this.#verifyWhole()
       const cuts = this.#cuts
       const index = await this.index()
       const isHinted = this.#nextRead.offset === offset
-      const from = isHinted ? this.#nextRead.position : index.positionFor(offset)
-      const chunk = await this.#readChunk(offset, from, maxBytes, endOffset, batches.length > 0)
+      const start = isHinted ? { position: this.#nextRead.position, lastOffset: -1 } : index.lookUp(offset)
+      const found = await readChunk({
+        path: this.path,
+        from: start.position,
+        expected: this.#expectedAt(start, isHinted ? offset : this.baseOffset),
+        offset,
+        maxBytes,
+        endOffset,
+        hasBatches: batches.length > 0,
+        sizeInBytes: () => this.sizeInBytes,
+        isValid: () => cuts === this.#cuts,
+        use: (act) => this.use(act),
+      })
       if (cuts !== this.#cuts) continue
-      if (!('reason' in chunk) && (isHinted || from === 0 || chunk.firstLastOffset <= offset)) {
-        batches.push(...chunk.batches)
-        this.#nextRead = { offset: chunk.nextOffset, position: chunk.nextPosition }
-        return chunk.room
+      if (!('reason' in found)) {
+        batches.push(...found.batches)
+        // Without a batch there is none at that offset, and the next one may begin anywhere behind it.
+        if (found.batches.length > 0) this.#nextRead = { offset: found.nextOffset, position: found.nextPosition }
+        return found.room
       }
-      const damage = 'reason' in chunk ? chunk : misplaced(chunk, from, offset, this.path)
-      // Bytes where no batch begins: either the index lies, or the log is damaged, which rebuilding finds out.
-      if (!mayLie || damage.position !== from || from === 0) throw corruption(damage)
+      // Bytes where no such batch begins: either the index lies, or the log is damaged, which rebuilding finds out.
+      if (!mayLie || found.position !== start.position || start.position === 0) throw corruption(found)
       mayLie = false
       this.#nextRead = { offset: -1, position: 0 }
       await this.rebuildIndex()
@@ -152,17 +238,18 @@ export class FileSegment implements Segment, PooledFile {
   /** The base offset of its first batch whose largest timestamp is at or after `timestamp`. */
   async findOffset(timestamp: number): Promise<number | undefined> {
     for (let mayLie = true; ; mayLie = false) {
+      await this.#verifyWhole()
       const cuts = this.#cuts
-      const from = (await this.index()).positionForTime(timestamp)
+      const start = (await this.index()).lookUpTime(timestamp)
       let found: number | undefined
-      const damage = await this.#scan(from, this.sizeInBytes, this.baseOffset, (batch) => {
+      const damage = await this.#scan(start, this.sizeInBytes, (batch) => {
         if (batch.maxTimestamp < timestamp) return true
         found = batch.baseOffset
         return false
       })
       if (cuts !== this.#cuts) continue
       if (damage === undefined) return found
-      if (!mayLie || damage.position !== from || from === 0) throw corruption(damage)
+      if (!mayLie || damage.position !== start.position || start.position === 0) throw corruption(damage)
       await this.rebuildIndex()
     }
   }
@@ -172,15 +259,17 @@ export class FileSegment implements Segment, PooledFile {
    * When it rejects, the segment is in no state to be used.
    */
   async truncateTo(offset: number): Promise<void> {
+    await this.#verifyWhole()
     const index = await this.index()
     await this.#loading
+    const start = index.lookUp(offset - 1)
     let sizeInBytes = index.truncateTo(offset)
     let endOffset = this.baseOffset
     this.#indexIsSaved = false
-    const damage = await this.#scan(sizeInBytes, this.sizeInBytes, this.baseOffset, (batch, position) => {
+    const damage = await this.#scan(start, this.sizeInBytes, (batch, at) => {
       if (batch.lastOffset >= offset) return false
-      index.add(batch.lastOffset, position, batch.sizeInBytes, batch.maxTimestamp)
-      sizeInBytes = position + batch.sizeInBytes
+      index.add(batch.lastOffset, at, batch.sizeInBytes, batch.maxTimestamp)
+      sizeInBytes = at + batch.sizeInBytes
       endOffset = batch.lastOffset + 1
       return true
     })
@@ -188,12 +277,13 @@ export class FileSegment implements Segment, PooledFile {
     // First here, so that no read goes for bytes that are about to go.
     this.#cuts++
     this.isSealed = false
+    if (sizeInBytes < this.sizeInBytes) this.crc32c = sizeInBytes === 0 ? CRC_OF_NOTHING : undefined
     this.sizeInBytes = sizeInBytes
     this.endOffset = endOffset
     this.maxTimestamp = index.maxTimestamp
     if (sizeInBytes === 0) this.firstTimestamp = -1
     this.#nextRead = { offset: -1, position: 0 }
-    await this.#disk.handles.use(this, (file) => file.truncate(sizeInBytes))
+    await this.use((file) => file.truncate(sizeInBytes))
     this.#isDirty = true
     await this.dataSync()
   }
@@ -205,28 +295,23 @@ export class FileSegment implements Segment, PooledFile {
   }
 
   /**
-   * Takes in the batches of a file that holds up to `sizeInBytes`, from nothing. Stops at the first bytes that are no
+   * Takes in the batches behind what it holds, of a file that holds `sizeInBytes`. Stops at the first bytes that are no
    * good batch, where the segment then ends.
    */
-  async scanFile(sizeInBytes: number): Promise<Damage | undefined> {
-    const index = new SegmentIndex(this.baseOffset, this.#indexIntervalBytes)
-    this.restore({ ...EMPTY, baseOffset: this.baseOffset, endOffset: this.baseOffset })
-    this.#index = index
-    const damage = await this.#scan(0, sizeInBytes, this.baseOffset, (batch) => {
-      this.add(index, batch)
-      return true
-    })
-    return damage
-  }
-
-  /**
-   * Takes in a sealed file of `sizeInBytes` by its first batch, its indexes and what lies behind their last entry. All
-   * of it is read only where the indexes make no sense. Throws OTTLA_CORRUPTION where that finds damage.
-   */
-  async probeFile(sizeInBytes: number): Promise<void> {
-    if (sizeInBytes > 0 && (await this.#probe(sizeInBytes))) return
-    const damage = await this.scanFile(sizeInBytes)
-    if (damage !== undefined) throw corruption(damage)
+  async scanFile(sizeInBytes: number): Promise<FoundDamage | undefined> {
+    const index = await this.index()
+    const range = {
+      path: this.path,
+      from: this.sizeInBytes,
+      to: sizeInBytes,
+      expected: { offset: this.endOffset, lastOffset: -1, hasGaps: this.hasGaps },
+    }
+    return this.use((file) =>
+      scanBatches(file, range, (batch) => {
+        this.add(index, batch)
+        return true
+      }),
+    )
   }
 
   /** Fills the empty segment with batches that end at or before `endOffset`, in a file of another name, and syncs that. */
@@ -267,20 +352,38 @@ export class FileSegment implements Segment, PooledFile {
     const index = this.#index
     if (index === undefined) return
     if (this.isSealed) index.seal()
-    const [offsetPath, timePath] = this.indexPaths
-    const offsetIndex = index.encodeOffsetIndex()
-    const timeIndex = index.encodeTimeIndex()
-    this.indexBytes = undefined
-    this.timeIndexBytes = undefined
-    try {
-      await writeFile(this.#disk.fileSystem, offsetPath, offsetIndex)
-      await writeFile(this.#disk.fileSystem, timePath, timeIndex)
-      this.indexBytes = offsetIndex.length
-      this.timeIndexBytes = timeIndex.length
-      this.#indexIsSaved = true
-    } catch {
-      // They are caches: without them the next open makes them from the log.
+    this.#indexIsSaved = await this.#indexFiles.save(index)
+  }
+
+  /** Reads the file where the checksum is not known. */
+  async knowCrc(): Promise<number> {
+    const { sizeInBytes } = this
+    this.crc32c ??= await this.use((file) => crcOfFile(file, sizeInBytes))
+    return this.crc32c
+  }
+
+  #mustBeVerified(): void {
+    if (!this.hasGaps || this.crc32c === undefined || this.sizeInBytes === 0) return
+    this.#unverified = { sizeInBytes: this.sizeInBytes, crc: this.crc32c }
+  }
+
+  /** Where offsets may be missing, a wrong one shows only in the checksum of all that was there. */
+  async #verifyWhole(): Promise<void> {
+    const unverified = this.#unverified
+    if (unverified === undefined) return
+    const { sizeInBytes, crc } = unverified
+    const found = await this.use((file) => crcOfFile(file, sizeInBytes))
+    if (found !== crc) {
+      throw corruption({
+        file: this.path,
+        position: 0,
+        expectedOffset: this.baseOffset,
+        kind: 'sum',
+        reason: `its first ${sizeInBytes} bytes are not those that were written, as their checksum shows`,
+        cause: undefined,
+      })
     }
+    this.#unverified = undefined
   }
 
   async #dataSync(file: OpenFile): Promise<void> {
@@ -300,45 +403,35 @@ export class FileSegment implements Segment, PooledFile {
   }
 
   async #load(): Promise<SegmentIndex> {
-    const index = await this.#readIndexes(this.sizeInBytes)
-    const isOurs =
-      index !== undefined &&
-      this.indexBytes === index.bytes.offsets &&
-      this.timeIndexBytes === index.bytes.times &&
-      index.index.maxTimestamp === this.maxTimestamp
-    if (!isOurs) {
+    const { baseOffset, sizeInBytes, maxTimestamp } = this
+    const index = await this.#indexFiles.load({ baseOffset, sizeInBytes, maxTimestamp }, this.#indexIntervalBytes)
+    if (index === undefined) {
       const rebuilt = await this.#rebuild()
       if (this.isSealed) await this.saveIndexes()
       return rebuilt
     }
-    this.#index = index.index
-    return index.index
-  }
-
-  async #readIndexes(
-    sizeInBytes: number,
-  ): Promise<{ index: SegmentIndex; bytes: { offsets: number; times: number } } | undefined> {
-    const [offsetPath, timePath] = this.indexPaths
-    const offsets = await readFile(this.#disk.fileSystem, offsetPath)
-    const times = await readFile(this.#disk.fileSystem, timePath)
-    if (offsets === undefined || times === undefined) return undefined
-    const index = SegmentIndex.decode(this.baseOffset, sizeInBytes, offsets, times, this.#indexIntervalBytes)
-    return index && { index, bytes: { offsets: offsets.length, times: times.length } }
+    this.#index = index
+    return index
   }
 
   async #rebuild(): Promise<SegmentIndex> {
+    await this.#verifyWhole()
     const index = new SegmentIndex(this.baseOffset, this.#indexIntervalBytes)
     const cuts = this.#cuts
     let scanned = 0
     let expectedOffset = this.baseOffset
     // The active segment may grow meanwhile, and what is appended belongs in the new index too.
     while (scanned < this.sizeInBytes) {
-      const damage = await this.#scan(scanned, this.sizeInBytes, expectedOffset, (batch, position) => {
-        index.add(batch.lastOffset, position, batch.sizeInBytes, batch.maxTimestamp)
-        scanned = position + batch.sizeInBytes
-        expectedOffset = batch.lastOffset + 1
-        return true
-      })
+      const expected = { offset: expectedOffset, lastOffset: -1, hasGaps: this.hasGaps }
+      const range = { path: this.path, from: scanned, to: this.sizeInBytes, expected }
+      const damage = await this.use((file) =>
+        scanBatches(file, range, (batch, position) => {
+          index.add(batch.lastOffset, position, batch.sizeInBytes, batch.maxTimestamp)
+          scanned = position + batch.sizeInBytes
+          expectedOffset = batch.lastOffset + 1
+          return true
+        }),
+      )
       if (cuts !== this.#cuts) return this.#rebuild()
       if (damage !== undefined) throw corruption(damage)
     }
@@ -347,130 +440,16 @@ export class FileSegment implements Segment, PooledFile {
     return index
   }
 
-  /** True where first batch, indexes and the batches behind the last entry fit together. */
-  async #probe(sizeInBytes: number): Promise<boolean> {
-    const indexes = await this.#readIndexes(sizeInBytes)
-    if (indexes === undefined) return false
-    const { index, bytes } = indexes
-    const interval = this.#indexIntervalBytes ?? DEFAULT_INDEX_INTERVAL_BYTES
-    let firstTimestamp = -1
-    const headDamage = await this.#scan(0, sizeInBytes, this.baseOffset, (batch) => {
-      firstTimestamp = batch.maxTimestamp
-      return false
-    })
-    let bytesSinceEntry = 0
-    let isStale = false
-    let endOffset = this.baseOffset
-    const tailDamage = await this.#scan(index.positionFor(Infinity), sizeInBytes, this.baseOffset, (batch) => {
-      // There would be an entry here, or a later time, had the whole index reached the disk.
-      if (bytesSinceEntry > interval || batch.maxTimestamp > index.maxTimestamp) isStale = true
-      bytesSinceEntry += batch.sizeInBytes
-      endOffset = batch.lastOffset + 1
-      return true
-    })
-    if (headDamage !== undefined || tailDamage !== undefined || isStale) return false
-    const { maxTimestamp } = index
-    const { offsets: indexBytes, times: timeIndexBytes } = bytes
-    this.restore({
-      baseOffset: this.baseOffset,
-      endOffset,
-      sizeInBytes,
-      maxTimestamp,
-      firstTimestamp,
-      indexBytes,
-      timeIndexBytes,
-    })
-    this.#index = index
-    return true
-  }
-
   #scan(
-    from: number,
+    start: IndexedPosition,
     to: number,
-    expectedOffset: number,
     visit: (batch: EncodedBatch, position: number) => boolean,
-  ): Promise<Damage | undefined> {
-    const range = { path: this.path, from, to, expectedOffset }
-    return this.#disk.handles.use(this, (file) => scanBatches(file, range, visit))
+  ): Promise<FoundDamage | undefined> {
+    const expected = this.#expectedAt(start)
+    return this.use((file) => scanBatches(file, { path: this.path, from: start.position, to, expected }, visit))
   }
 
-  /** Reads on from `position` until there are batches to hand out, damage, or the end. */
-  async #readChunk(
-    offset: number,
-    from: number,
-    maxBytes: number,
-    endOffset: number,
-    hasBatches: boolean,
-  ): Promise<Chunk | Damage> {
-    const cuts = this.#cuts
-    const chunk: Chunk = { batches: [], firstLastOffset: -1, room: maxBytes, nextOffset: offset, nextPosition: from }
-    let expectedOffset = this.baseOffset
-    let needed = Math.min(Math.max(maxBytes + READ_SLACK_BYTES, SMALLEST_READ_BYTES), LARGEST_READ_BYTES)
-    while (chunk.nextPosition < this.sizeInBytes) {
-      const position = chunk.nextPosition
-      const length = Math.min(needed, this.sizeInBytes - position)
-      // Never from a pool, since views of it are handed out, nor zeroed, since every byte handed out was read.
-      const buffer = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
-      const filled = await this.#disk.handles.use(this, (file) => readAll(file, buffer, length, position))
-      if (cuts !== this.#cuts) return chunk
-      let at = 0
-      while (at < filled) {
-        const batch = verifiedBatch(buffer, at, filled, expectedOffset, this.path, position + at)
-        if (batch === undefined) break
-        if ('reason' in batch) return batch
-        if (chunk.firstLastOffset < 0) chunk.firstLastOffset = batch.lastOffset
-        expectedOffset = batch.lastOffset + 1
-        const isWanted = batch.lastOffset >= offset
-        const isTooMuch = batch.sizeInBytes > chunk.room && (hasBatches || chunk.batches.length > 0)
-        if (isWanted && (batch.lastOffset >= endOffset || isTooMuch)) return { ...chunk, room: -1 }
-        at += batch.sizeInBytes
-        chunk.nextPosition = position + at
-        if (!isWanted) continue
-        chunk.batches.push(batch)
-        chunk.nextOffset = batch.lastOffset + 1
-        chunk.room = Math.max(chunk.room - batch.sizeInBytes, 0)
-      }
-      const isAtEnd = chunk.nextPosition >= this.sizeInBytes
-      if (chunk.batches.length > 0) return isAtEnd ? chunk : { ...chunk, room: -1 }
-      if (at > 0) continue
-      needed = filled < BATCH_HEADER_BYTES ? BATCH_HEADER_BYTES : batchSizeAt(buffer, 0)
-      if (filled < length || position + needed > this.sizeInBytes) {
-        const reason = `the file ends inside a batch of ${needed} bytes`
-        return { path: this.path, position, expectedOffset, reason, cause: undefined }
-      }
-    }
-    return chunk
+  #expectedAt({ lastOffset }: IndexedPosition, offset: number = this.baseOffset): Expected {
+    return { offset, lastOffset, hasGaps: this.hasGaps }
   }
-}
-
-/** What one read of a file gave. */
-interface Chunk {
-  readonly batches: EncodedBatch[]
-  /** The last offset of the first batch that was met, -1 for none. */
-  firstLastOffset: number
-  /** How many bytes may follow from the next segment, -1 for none. */
-  room: number
-  nextOffset: number
-  nextPosition: number
-}
-
-const EMPTY: SegmentMark = {
-  baseOffset: 0,
-  endOffset: 0,
-  sizeInBytes: 0,
-  maxTimestamp: -1,
-  firstTimestamp: -1,
-  indexBytes: undefined,
-  timeIndexBytes: undefined,
-}
-
-/** A read begins at an index entry, most often less than this before what is wanted. */
-const READ_SLACK_BYTES = 2 * DEFAULT_INDEX_INTERVAL_BYTES
-const SMALLEST_READ_BYTES = 64 * 1024
-const LARGEST_READ_BYTES = 1024 * 1024
-
-/** An index entry names a batch that ends at or before the offset that was looked up; another batch there is a lie. */
-function misplaced(chunk: Chunk, from: number, offset: number, path: string): Damage {
-  const reason = `the index names a batch there that ends at ${chunk.firstLastOffset}`
-  return { path, position: from, expectedOffset: offset, reason, cause: undefined }
 }

@@ -1,28 +1,17 @@
-import { statSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import type { FileStorageOptions } from '../../../src/storage/file/file-storage.js'
 import { FileStorage } from '../../../src/storage/file/file-storage.js'
 import { ManualClock } from '../../../src/testing/manual-clock.js'
-import {
-  AT,
-  batchAt,
-  type DiskCall,
-  endOf,
-  FaultyFileSystem,
-  fill,
-  logPath,
-  offsetsIn,
-  open,
-  temporaryDirectories,
-  upTo,
-} from './file-rig.js'
-
-const directory = temporaryDirectories()
+import { type DiskCall, SimulatedFileSystem } from '../../../src/testing/simulated-file-system.js'
+import { AT, batchAt, endOf, fill, logPath, offsetsIn, openOn, PLACE, upTo } from './file-rig.js'
 
 async function openFaulty(options?: FileStorageOptions) {
-  const disk = new FaultyFileSystem()
-  const place = directory()
-  return { disk, place, ...(await open(place, { ...options, fileSystem: disk })) }
+  const disk = new SimulatedFileSystem()
+  return { disk, ...(await openOn(disk, options)) }
+}
+
+function sizeOf(disk: SimulatedFileSystem, path: string): number {
+  return disk.peek(path)?.length ?? -1
 }
 
 function of(act: DiskCall['act'], suffix = '.log'): (call: DiskCall) => boolean {
@@ -31,13 +20,13 @@ function of(act: DiskCall['act'], suffix = '.log'): (call: DiskCall) => boolean 
 
 describe('a write', () => {
   it('that the disk takes piece by piece is written whole', async () => {
-    const { disk, place, storage, log } = await openFaulty()
+    const { disk, storage, log } = await openFaulty()
     disk.plan = (call) => (of('write')(call) ? { bytes: 7 } : undefined)
     await log.append([batchAt(0, 3), batchAt(3)])
     await log.append([batchAt(4, 1, 100_000)])
     disk.plan = () => undefined
     await storage.close()
-    const { storage: next, log: found } = await open(place, { fileSystem: new FaultyFileSystem() })
+    const { storage: next, log: found } = await openOn(disk)
     expect(await offsetsIn(found)).toEqual([0, 3, 4])
     await next.close()
   })
@@ -46,9 +35,9 @@ describe('a write', () => {
     ['ENOSPC', 'OTTLA_STORAGE_FULL'],
     ['EIO', 'OTTLA_STORAGE_FAILED'],
   ])('that ends in %s after a part is taken back whole, and a later one succeeds', async (fault, code) => {
-    const { disk, place, storage, log } = await openFaulty()
+    const { disk, storage, log } = await openFaulty()
     await fill(log, 2)
-    const sizeBefore = statSync(logPath(place, 0)).size
+    const sizeBefore = sizeOf(disk, logPath(PLACE, 0))
     for (const batches of [
       [batchAt(2)],
       [batchAt(2, 1, 90_000)],
@@ -57,21 +46,21 @@ describe('a write', () => {
       let writes = 0
       disk.plan = (call) => (of('write')(call) ? (writes++ === 0 ? { bytes: 50 } : fault) : undefined)
       await expect((async () => log.append(batches))()).rejects.toMatchObject({ code, cause: { code: fault } })
-      expect(statSync(logPath(place, 0)).size).toBe(sizeBefore)
+      expect(sizeOf(disk, logPath(PLACE, 0))).toBe(sizeBefore)
       expect(await offsetsIn(log)).toEqual([0, 1])
     }
     disk.plan = () => undefined
     await fill(log, 3)
     expect(await offsetsIn(log)).toEqual(upTo(5))
     await storage.close()
-    const { storage: next, log: found, reports } = await open(place, { fileSystem: new FaultyFileSystem() })
+    const { storage: next, log: found, reports } = await openOn(disk)
     expect(await offsetsIn(found)).toEqual(upTo(5))
     expect(reports).toEqual([])
     await next.close()
   })
 
   it('that cannot be taken back is the last one', async () => {
-    const { disk, place, storage, log } = await openFaulty()
+    const { disk, storage, log } = await openFaulty()
     await fill(log, 2)
     let writes = 0
     disk.plan = (call) =>
@@ -81,9 +70,9 @@ describe('a write', () => {
     await expect((async () => log.append([batchAt(2)]))()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
     expect(await offsetsIn(log)).toEqual([0, 1])
     await storage.close()
-    const { storage: next, log: found, reports } = await open(place, { fileSystem: new FaultyFileSystem() })
+    const { storage: next, log: found, reports } = await openOn(disk)
     expect(await offsetsIn(found)).toEqual([0, 1])
-    expect(reports).toHaveLength(1)
+    expect(reports.filter(({ kind }) => kind === 'torn-tail')).toHaveLength(1)
     await next.close()
   })
 })
@@ -93,7 +82,7 @@ describe('a sync', () => {
     ['of the log', of('dataSync')],
     ['of the directory', of('syncDirectory', 'orders-0')],
   ])('%s that fails is never made again, and nothing more is taken', async (_, isIt) => {
-    const { disk, place, storage, log } = await openFaulty()
+    const { disk, storage, log } = await openFaulty()
     await log.append([batchAt(0)])
     disk.plan = (call) => (isIt(call) ? 'EIO' : undefined)
     await expect((async () => log.sync())()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
@@ -106,27 +95,27 @@ describe('a sync', () => {
     await log.close()
     expect(disk.calls.slice(before).some(({ act }) => act === 'dataSync')).toBe(false)
     await storage.close()
-    const { storage: next, log: found } = await open(place, { fileSystem: new FaultyFileSystem() })
+    const { storage: next, log: found } = await openOn(disk)
     expect(await offsetsIn(found)).toEqual([0])
     await next.close()
   })
 
   it('of the root that fails fails the partitions that it was for', async () => {
-    const { disk, place, storage, log } = await openFaulty()
+    const { disk, storage, log } = await openFaulty()
     const other = await storage.openPartition({ topic: 'orders', partition: 1 })
-    disk.plan = (call) => (call.act === 'syncDirectory' && call.path === place ? 'EIO' : undefined)
+    disk.plan = (call) => (call.act === 'syncDirectory' && call.path === PLACE ? 'EIO' : undefined)
     await log.append([batchAt(0)])
     await expect((async () => log.sync())()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
     disk.plan = () => undefined
     await other.append([batchAt(0)])
     await expect((async () => other.sync())()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
     await expect(storage.close()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
-    await (await open(place, { fileSystem: new FaultyFileSystem() })).storage.close()
+    await (await openOn(disk)).storage.close()
   })
 
   it('of the root that failed is forgotten when the storage opens anew', async () => {
-    const { disk, place, storage, log } = await openFaulty()
-    disk.plan = (call) => (call.act === 'syncDirectory' && call.path === place ? 'EIO' : undefined)
+    const { disk, storage, log } = await openFaulty()
+    disk.plan = (call) => (call.act === 'syncDirectory' && call.path === PLACE ? 'EIO' : undefined)
     await log.append([batchAt(0)])
     await expect((async () => log.sync())()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
     disk.plan = () => undefined
@@ -139,7 +128,7 @@ describe('a sync', () => {
   })
 
   it('covers the new directory, the new file and the bytes, in that order before the durable end moves', async () => {
-    const { disk, place, storage, log } = await openFaulty()
+    const { disk, storage, log } = await openFaulty()
     await log.append([batchAt(0)])
     disk.calls.length = 0
     await log.sync()
@@ -148,7 +137,7 @@ describe('a sync', () => {
         .filter(({ act }) => act === 'syncDirectory')
         .map(({ path }) => path)
         .sort(),
-    ).toEqual([place, `${place}/orders-0`])
+    ).toEqual([PLACE, `${PLACE}/orders-0`])
     expect(disk.count('dataSync', '.log')).toBe(1)
     await log.append([batchAt(1)])
     disk.calls.length = 0
@@ -176,9 +165,9 @@ describe('a sync', () => {
 
 describe("with durability 'interval'", () => {
   async function openWithClock() {
-    const disk = new FaultyFileSystem()
+    const disk = new SimulatedFileSystem()
     const clock = new ManualClock()
-    const storage = new FileStorage(directory(), { durability: 'interval', syncIntervalMs: 50, fileSystem: disk })
+    const storage = new FileStorage(PLACE, { durability: 'interval', syncIntervalMs: 50, fileSystem: disk })
     await storage.open({ clock, onRecovery: () => undefined })
     const log = await storage.openPartition(AT)
     return { disk, clock, storage, log }
@@ -234,10 +223,10 @@ describe("with durability 'interval'", () => {
 
 describe('a read', () => {
   it('that fails tells its reader, and is no end of the log', async () => {
-    const { disk, place, storage, log } = await openFaulty()
+    const { disk, storage, log } = await openFaulty()
     await fill(log, 5)
     await storage.close()
-    const { storage: next, log: found } = await open(place, { fileSystem: disk })
+    const { storage: next, log: found } = await openOn(disk)
     disk.plan = (call) => (of('read')(call) ? 'EIO' : undefined)
     await expect((async () => found.read(0, 1000, 5))()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
     disk.plan = (call) => (of('read')(call) ? { bytes: 11 } : undefined)
@@ -258,7 +247,7 @@ describe('a read', () => {
 
 describe('a drop', () => {
   it('of which the directory sync fails lists no segment without a file, and is the last change', async () => {
-    const { disk, place, storage, log } = await openFaulty()
+    const { disk, storage, log } = await openFaulty()
     for (let base = 0; base < 4; base += 2) {
       await fill(log, 2)
       await log.roll(base + 2)
@@ -270,7 +259,7 @@ describe('a drop', () => {
     expect(await offsetsIn(log)).toEqual([2, 3])
     await expect((async () => log.drop(1))()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
     await storage.close()
-    const { storage: next, log: found } = await open(place, { fileSystem: new FaultyFileSystem() })
+    const { storage: next, log: found } = await openOn(disk)
     expect(await offsetsIn(found)).toEqual([2, 3])
     await next.close()
   })
@@ -311,8 +300,8 @@ describe('failing every call', () => {
   }
 
   /** Appends, rolls, replaces and truncates; ends early where a call fails. */
-  async function workload(place: string, disk: FaultyFileSystem, progress: Progress): Promise<void> {
-    const { storage, log } = await open(place, { fileSystem: disk })
+  async function workload(disk: SimulatedFileSystem, progress: Progress): Promise<void> {
+    const { storage, log } = await openOn(disk)
     try {
       await fill(log, 4)
       progress.synced = 4
@@ -335,21 +324,21 @@ describe('failing every call', () => {
 
   it.each(['once', 'from then on'])('%s loses nothing that was synced, and leaves no file open', async (how) => {
     for (let failing = 0; ; failing++) {
-      const place = directory()
-      const disk = new FaultyFileSystem()
+      const disk = new SimulatedFileSystem()
       let calls = 0
       disk.plan = () => {
         const call = calls++
         return call === failing || (call > failing && how === 'from then on') ? 'EIO' : undefined
       }
       const progress = { synced: 0 }
-      const outcome = await workload(place, disk, progress).then(
+      const outcome = await workload(disk, progress).then(
         () => undefined,
         (error: unknown) => error,
       )
       expect(disk.openFiles, `files open after failing call ${failing}`).toBe(0)
       if (outcome !== undefined) expect(outcome).toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
-      const { storage, log } = await open(place, { fileSystem: new FaultyFileSystem() })
+      disk.plan = () => undefined
+      const { storage, log } = await openOn(disk)
       expect(endOf(log)).toBeGreaterThanOrEqual(progress.synced)
       const dense = upTo(endOf(log))
       const replaced = dense.filter((offset) => offset !== 1 && offset !== 2)
@@ -366,8 +355,8 @@ describe('failing every call', () => {
 
 describe('the file handles', () => {
   it('of 2,000 partitions stay within their bound', { timeout: 60_000 }, async () => {
-    const disk = new FaultyFileSystem()
-    const storage = new FileStorage(directory(), { durability: 'os', fileSystem: disk })
+    const disk = new SimulatedFileSystem()
+    const storage = new FileStorage(PLACE, { durability: 'os', fileSystem: disk })
     await storage.open({ clock: new ManualClock(), onRecovery: () => undefined })
     const logs = await Promise.all(upTo(2000).map((partition) => storage.openPartition({ topic: 'wide', partition })))
     for (let round = 0; round < 2; round++) {
@@ -382,8 +371,8 @@ describe('the file handles', () => {
 
   /** Appends to one partition, and then to so many others that its file is closed to make room. */
   async function evict(durability: 'fsync' | 'os', fault?: string, act: DiskCall['act'] = 'dataSync') {
-    const disk = new FaultyFileSystem()
-    const { storage, log } = await open(directory(), { durability, fileSystem: disk })
+    const disk = new SimulatedFileSystem()
+    const { storage, log } = await openOn(disk, { durability })
     await log.append([batchAt(0)])
     disk.plan = (call) => (of(act)(call) && call.path.includes('orders-0') ? fault : undefined)
     await Promise.all(upTo(300).map((partition) => storage.openPartition({ topic: 'wide', partition })))

@@ -1,14 +1,13 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll } from 'vitest'
 import { EncodedBatch } from '../../../src/record/encoded-batch.js'
 import { RecordBatchBuilder } from '../../../src/record/record-batch-builder.js'
 import { FileStorage, type FileStorageOptions } from '../../../src/storage/file/file-storage.js'
-import type { FileSystem, OpenFile, OpenMode } from '../../../src/storage/file/file-system.js'
-import type { DirectoryLock } from '../../../src/storage/file/lock.js'
-import { nodeFileSystem } from '../../../src/storage/file/node-file-system.js'
 import type { PartitionStorage, RecoveryReport, TopicPartition } from '../../../src/storage/storage.js'
+import type { SimulatedFileSystem } from '../../../src/testing/simulated-file-system.js'
 import { systemClock } from '../../../src/time/clock.js'
 
 /** Directories that go when the tests of the file are done. */
@@ -44,12 +43,6 @@ export async function open(
   }
 }
 
-/** A copy of what is in the files now: what the next process finds when this one is killed. */
-export function crashCopy(directory: string, to: string): string {
-  cpSync(directory, to, { recursive: true })
-  return to
-}
-
 export function batchAt(
   baseOffset: number,
   records = 1,
@@ -64,6 +57,27 @@ export function batchAt(
   const batch = new EncodedBatch(closed.bytes().slice(), 0, closed.sizeInBytes)
   batch.assignOffsets(baseOffset, 0)
   return batch
+}
+
+/** Opens the partition orders-0 of a directory on a simulated disk. */
+export function openOn(disk: SimulatedFileSystem, options?: FileStorageOptions): Promise<Opened> {
+  return open(PLACE, { ...options, fileSystem: disk })
+}
+
+/** Changes a file behind the back of everybody: in place, or to what is returned. */
+export function damage(disk: SimulatedFileSystem, path: string, act: (content: Buffer) => unknown): void {
+  const content = disk.peek(path)
+  if (content === undefined) throw new Error(`There is no ${path}.`)
+  const buffer = Buffer.from(content)
+  const changed = act(buffer)
+  disk.place(path, Buffer.isBuffer(changed) ? changed : buffer)
+}
+
+/** Tells disks with other content apart. What is unsynced on them counts as little as names of no meaning. */
+export function contentOf(disk: SimulatedFileSystem): string {
+  const hash = createHash('sha1')
+  for (const [path, bytes] of disk.files(PLACE)) hash.update(`${path} ${bytes.length} `).update(bytes)
+  return hash.digest('base64')
 }
 
 /** Appends `count` batches of one record, one by one, and syncs. */
@@ -91,124 +105,9 @@ export function upTo(end: number): number[] {
   return Array.from({ length: end }, (_, offset) => offset)
 }
 
-/** Every file below a directory, by its path there. */
-export function filesIn(directory: string): Map<string, Buffer> {
-  const files = new Map<string, Buffer>()
-  for (const name of readdirSync(directory, { recursive: true, encoding: 'utf8' }).sort()) {
-    const path = join(directory, name)
-    // Who held it, which says nothing about what it holds.
-    if (name !== '.lock' && statSync(path).isFile()) files.set(name, readFileSync(path))
-  }
-  return files
-}
+/** Where tests have their directory on a simulated disk. */
+export const PLACE = '/data'
 
 export function logPath(directory: string, baseOffset: number, suffix = '.log'): string {
   return join(directory, 'orders-0', String(baseOffset).padStart(20, '0') + suffix)
-}
-
-export interface DiskCall {
-  readonly act: 'open' | 'read' | 'write' | 'truncate' | 'dataSync' | 'close' | 'rename' | 'unlink' | 'syncDirectory'
-  readonly path: string
-}
-
-/** What a disk does instead of what it was asked: an error with that code, or taking only so many bytes. */
-export type Fault = string | { readonly bytes: number } | undefined
-
-/**
- * The machine's disk, save for what `plan` says to a call. Counts what it sees. Syncs and locks do nothing: no power
- * is cut and nobody else is there, and they take longer than all the rest.
- */
-export class FaultyFileSystem implements FileSystem {
-  plan: (call: DiskCall) => Fault = () => undefined
-  /** Waited for before what was read is given to the reader. */
-  afterRead: (path: string) => Promise<void> = async () => undefined
-  readonly calls: DiskCall[] = []
-  openFiles = 0
-  mostOpenFiles = 0
-
-  readonly stat: FileSystem['stat'] = nodeFileSystem.stat
-  readonly list: FileSystem['list'] = nodeFileSystem.list
-  readonly makeDirectory: FileSystem['makeDirectory'] = nodeFileSystem.makeDirectory
-  readonly removeDirectory: FileSystem['removeDirectory'] = nodeFileSystem.removeDirectory
-
-  async open(path: string, mode: OpenMode): Promise<OpenFile> {
-    this.check({ act: 'open', path })
-    this.openFiles++
-    this.mostOpenFiles = Math.max(this.mostOpenFiles, this.openFiles)
-    try {
-      return new FaultyFile(this, path, await nodeFileSystem.open(path, mode))
-    } catch (error) {
-      this.openFiles--
-      throw error
-    }
-  }
-
-  async rename(from: string, to: string): Promise<void> {
-    this.check({ act: 'rename', path: from })
-    await nodeFileSystem.rename(from, to)
-  }
-
-  async unlink(path: string): Promise<void> {
-    this.check({ act: 'unlink', path })
-    await nodeFileSystem.unlink(path)
-  }
-
-  async syncDirectory(path: string): Promise<void> {
-    this.check({ act: 'syncDirectory', path })
-  }
-
-  async lock(): Promise<DirectoryLock> {
-    return { release: async () => undefined }
-  }
-
-  /** Throws the planned error; returns how many bytes may pass. */
-  check(call: DiskCall): number {
-    this.calls.push(call)
-    const fault = this.plan(call)
-    if (typeof fault === 'string') throw Object.assign(new Error(`${fault}: planned`), { code: fault })
-    return fault?.bytes ?? Number.POSITIVE_INFINITY
-  }
-
-  count(act: DiskCall['act'], suffix = ''): number {
-    return this.calls.filter((call) => call.act === act && call.path.endsWith(suffix)).length
-  }
-}
-
-class FaultyFile implements OpenFile {
-  readonly #disk: FaultyFileSystem
-  readonly #path: string
-  readonly #file: OpenFile
-
-  constructor(disk: FaultyFileSystem, path: string, file: OpenFile) {
-    this.#disk = disk
-    this.#path = path
-    this.#file = file
-  }
-
-  async read(target: Uint8Array, start: number, length: number, position: number): Promise<number> {
-    const most = this.#disk.check({ act: 'read', path: this.#path })
-    const count = await this.#file.read(target, start, Math.min(length, most), position)
-    await this.#disk.afterRead(this.#path)
-    return count
-  }
-
-  write(source: Uint8Array, start: number, length: number, position: number): number | Promise<number> {
-    const most = this.#disk.check({ act: 'write', path: this.#path })
-    return this.#file.write(source, start, Math.min(length, most), position)
-  }
-
-  async truncate(sizeInBytes: number): Promise<void> {
-    this.#disk.check({ act: 'truncate', path: this.#path })
-    await this.#file.truncate(sizeInBytes)
-  }
-
-  async dataSync(): Promise<void> {
-    this.#disk.check({ act: 'dataSync', path: this.#path })
-  }
-
-  async close(): Promise<void> {
-    this.#disk.openFiles--
-    await this.#file.close()
-    this.#disk.check({ act: 'close', path: this.#path })
-  }
 }

@@ -2,20 +2,10 @@ import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileS
 import { dirname, join } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
 import { FileStorage } from '../../../src/storage/file/file-storage.js'
+import { SimulatedFileSystem } from '../../../src/testing/simulated-file-system.js'
 import { storageSuite } from '../../../src/testing/storage-suite.js'
 import { systemClock } from '../../../src/time/clock.js'
-import {
-  AT,
-  batchAt,
-  endOf,
-  FaultyFileSystem,
-  filesIn,
-  fill,
-  offsetsIn,
-  open,
-  temporaryDirectories,
-  upTo,
-} from './file-rig.js'
+import { AT, batchAt, endOf, fill, offsetsIn, open, openOn, PLACE, temporaryDirectories, upTo } from './file-rig.js'
 
 const directory = temporaryDirectories()
 const context = { clock: systemClock, onRecovery: () => undefined }
@@ -63,30 +53,31 @@ describe('the options', () => {
 
 describe('the root directory', () => {
   it('is made with those above it, all for good, and says its layout', async () => {
-    const above = directory()
+    const above = '/some'
     const place = join(above, 'a', 'b')
-    const disk = new FaultyFileSystem()
+    const disk = new SimulatedFileSystem()
     const { storage } = await open(place, { fileSystem: disk })
     const synced = disk.calls.filter(({ act }) => act === 'syncDirectory').map(({ path }) => path)
     expect(synced.slice(0, 3)).toEqual([join(above, 'a'), above, dirname(above)])
-    expect(readFileSync(join(place, 'ottla.json'), 'utf8')).toBe('{"layout":1}\n')
+    expect(Buffer.from(disk.crash().peek(join(place, 'ottla.json')) ?? []).toString()).toBe('{"layout":2}\n')
     await storage.close()
   })
 
   it('of a newer layout is refused and left as it is', async () => {
-    const place = directory()
-    const { storage, log } = await open(place)
+    const disk = new SimulatedFileSystem()
+    const { storage, log } = await openOn(disk)
     await fill(log, 3)
     await storage.close()
-    writeFileSync(join(place, 'ottla.json'), '{"layout":2}\n')
-    const before = filesIn(place)
-    await expect(new FileStorage(place).open(context)).rejects.toMatchObject({
+    disk.place(`${PLACE}/ottla.json`, Buffer.from('{"layout":3}\n'))
+    const before = disk.files(PLACE)
+    const next = new FileStorage(PLACE, { fileSystem: disk })
+    await expect(next.open(context)).rejects.toMatchObject({
       code: 'OTTLA_UNSUPPORTED_FORMAT',
-      message: expect.stringContaining('has layout 2, this release knows up to 1'),
+      message: expect.stringContaining('has layout 3, this release knows up to 2'),
     })
-    expect(filesIn(place)).toEqual(before)
-    writeFileSync(join(place, 'ottla.json'), 'nonsense')
-    await expect(new FileStorage(place).open(context)).rejects.toMatchObject({ code: 'OTTLA_UNSUPPORTED_FORMAT' })
+    expect(disk.files(PLACE)).toEqual(before)
+    disk.place(`${PLACE}/ottla.json`, Buffer.from('nonsense'))
+    await expect(next.open(context)).rejects.toMatchObject({ code: 'OTTLA_UNSUPPORTED_FORMAT' })
   })
 
   it('that holds something else is refused and left as it is', async () => {
@@ -239,8 +230,8 @@ describe('an append', () => {
   })
 
   it('beyond what the memory keeps is read from the file', async () => {
-    const disk = new FaultyFileSystem()
-    const { storage, log } = await open(directory(), { durability: 'os', fileSystem: disk })
+    const disk = new SimulatedFileSystem()
+    const { storage, log } = await openOn(disk, { durability: 'os' })
     for (let offset = 0; offset < 40; offset++) await log.append([batchAt(offset, 1, 700_000)])
     expect(await offsetsIn(log)).toEqual(upTo(40))
     expect(disk.count('read', '.log')).toBeGreaterThan(0)
@@ -267,12 +258,11 @@ describe('an append', () => {
 
 describe('a read from the file', () => {
   it('beside a truncation gives what the log then holds', async () => {
-    const place = directory()
-    const made = await open(place)
+    const disk = new SimulatedFileSystem()
+    const made = await openOn(disk)
     await fill(made.log, 10)
     await made.storage.close()
-    const disk = new FaultyFileSystem()
-    const { storage, log } = await open(place, { fileSystem: disk })
+    const { storage, log } = await openOn(disk)
     disk.afterRead = async (path) => {
       if (!path.endsWith('.log')) return
       // The truncation reads too.
