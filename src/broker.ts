@@ -21,6 +21,8 @@ export interface BrokerOptions {
   config?: Record<string, unknown>
   /** Told what failed in the background, such as a retention that could not drop a segment. Without it that is an uncaught exception. */
   onError?: (error: OttlaError) => void
+  /** Told of what opening had to mend after a crash, as soon as it is mended: all that `broker.recovery` lists then. */
+  onRecovery?: (report: RecoveryReport) => void
   /** What time it is; a test gives a `ManualClock` of 'ottla/testing'. */
   clock?: Clock
 }
@@ -36,6 +38,7 @@ const BROKER_OPTIONS = {
   config: (value: unknown) =>
     typeof value === 'object' && value !== null && !Array.isArray(value) ? undefined : 'an object',
   onError: aFunction,
+  onRecovery: aFunction,
   clock: hasMethod('monotonic', 'a Clock'),
 }
 const IDLE_OPTIONS = {
@@ -75,12 +78,17 @@ export class Broker extends EngineClient {
    */
   static async open(options: BrokerOptions = {}): Promise<Broker> {
     checkOptions('Broker.open', options, BROKER_OPTIONS)
-    const { storage = new MemoryStorage(), config, onError = throwUncaught, clock = systemClock } = options
-    const engine = await EmbeddedEngine.open({ storage, clock, settings: brokerSettings(config, storage), onError })
+    const { storage = new MemoryStorage(), config, onError = throwUncaught, onRecovery, clock = systemClock } = options
+    const settings = brokerSettings(config, storage)
+    const tell = onRecovery && ((report: RecoveryReport) => callSafely(onRecovery, report))
+    const engine = await EmbeddedEngine.open({ storage, clock, settings, onError, onRecovery: tell })
     return new Broker(engine, clock, new IdleWatch(clock, (at) => engine.highWatermark(at)))
   }
 
-  /** What opening had to repair, such as a torn tail that was cut; empty after a clean close. */
+  /**
+   * What opening had to mend: a torn tail that was cut, whole batches of which nothing said that they were synced,
+   * committed offsets beyond the end of their log, and what `repair` did. Empty after a clean close.
+   */
   get recovery(): readonly RecoveryReport[] {
     return this.#engine.recovery
   }
@@ -108,6 +116,15 @@ export class Broker extends EngineClient {
   async applyRetention(topic: AnyTopic | string): Promise<void> {
     this.mustBeOpen()
     await this.#engine.applyRetention(nameOfTopic(topic))
+  }
+}
+
+/** What a listener throws never reaches the engine. */
+function callSafely(listener: (report: RecoveryReport) => void, report: RecoveryReport): void {
+  try {
+    listener(report)
+  } catch (error) {
+    throwUncaught(error)
   }
 }
 

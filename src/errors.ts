@@ -31,6 +31,7 @@ const ERRORS = {
   OTTLA_OFFSET_OUT_OF_RANGE: { kafkaCode: 1, retriable: false },
   OTTLA_OUT_OF_ORDER_SEQUENCE: { kafkaCode: 45, retriable: false },
   OTTLA_QUEUE_FULL: { kafkaCode: -1, retriable: true },
+  OTTLA_READ_ONLY: { kafkaCode: -1, retriable: false },
   OTTLA_REBALANCE_IN_PROGRESS: { kafkaCode: 27, retriable: true },
   OTTLA_STORAGE_FAILED: { kafkaCode: 56, retriable: false },
   OTTLA_STORAGE_FULL: { kafkaCode: 56, retriable: true },

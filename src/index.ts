@@ -21,7 +21,8 @@ export { string } from './codec/string.js'
 export { type Damage, ERROR_CODES, type ErrorCode, OttlaError } from './errors.js'
 export { decodeBatches } from './record/encoded-batch.js'
 export type { CompressionType, RecordBatch, RecordCursor, RecordHeader } from './record/record-batch.js'
-export { FileStorage, type FileStorageOptions } from './storage/file/file-storage.js'
+export { FileStorage } from './storage/file/file-storage.js'
+export type { FileStorageOptions } from './storage/file/file-storage-options.js'
 export { MemoryStorage, type MemoryStorageOptions } from './storage/memory-storage.js'
 export type {
   MovedOffset,

@@ -1,6 +1,5 @@
-import { writeFileSync } from 'node:fs'
-import { Broker, FileStorage, json, MemoryStorage, type OttlaError, Topic } from 'ottla'
-import { ManualClock } from 'ottla/testing'
+import { Broker, FileStorage, json, MemoryStorage, type OttlaError, type RecoveryReport, Topic } from 'ottla'
+import { ManualClock, SimulatedFileSystem } from 'ottla/testing'
 import { describe, expect, it } from 'vitest'
 import { brokers, codeOf, contentsOf, refusal } from './client/brokers.js'
 import { HeldStorage } from './client/held-storage.js'
@@ -121,16 +120,60 @@ describe('a broker', () => {
     expect(error.message).toContain('storage')
   })
 
-  it('reports what opening had to repair', async () => {
-    const directory = temporaryDirectory()
-    const broker = await openBroker({ storage: new FileStorage(directory) })
+  it('reports what opening had to mend, at once and in the end', async () => {
+    const disk = new SimulatedFileSystem()
+    const broker = await openBroker({ storage: new FileStorage('/data', { fileSystem: disk }) })
     await broker.topic(orders)
     await broker.producer().send(orders, { value: 1, partition: 0 })
-    await broker.close()
-    writeFileSync(`${directory}/orders-0/00000000000000000000.log`, 'half a batch', { flag: 'a' })
-    const reopened = await openBroker({ storage: new FileStorage(directory) })
-    expect(reopened.recovery).toMatchObject([{ topic: 'orders', partition: 0, removedBytes: 12, logEndOffset: 1 }])
+    const killed = disk.killProcess()
+    const path = '/data/orders-0/00000000000000000000.log'
+    const log = killed.peek(path) ?? new Uint8Array(0)
+    killed.place(path, Buffer.concat([log, Buffer.from('half a batch')]))
+    const told: RecoveryReport[] = []
+    const reopened = await openBroker({
+      storage: new FileStorage('/data', { fileSystem: killed }),
+      onRecovery: (report) => void told.push(report),
+    })
+    const of = (kind: RecoveryReport['kind']) => reopened.recovery.filter((report) => report.kind === kind)
+    const at = { topic: 'orders', partition: 0, file: path, logEndOffset: 1 }
+    expect(of('torn-tail')).toMatchObject([{ ...at, position: log.length, removedBytes: 12 }])
+    expect(of('rewritten-tail')).toContainEqual(expect.objectContaining({ ...at, rewrittenBytes: log.length }))
+    expect(told).toEqual(reopened.recovery)
     expect(await contentsOf(reopened, orders)).toHaveLength(1)
+  })
+
+  it('sets committed offsets beyond the end of their log back to it, for good, and reports that', async () => {
+    const disk = new SimulatedFileSystem()
+    const on = (fileSystem: SimulatedFileSystem) => new FileStorage('/data', { fileSystem, durability: 'os' })
+    const broker = await openBroker({ storage: on(disk) })
+    await broker.topic(orders)
+    await broker.producer().send(
+      orders,
+      [1, 2, 3].map((value) => ({ value, partition: 0 })),
+    )
+    await broker.resetOffsets('billing', { offset: 3 }, { topics: [orders] })
+    // Each log loses an end of its own: here the messages, and not the offset.
+    const writes = disk.calls.filter(({ act }) => act === 'write').map(({ path }) => path)
+    expect(writes.at(-1)).toContain('__consumer_offsets-0')
+    const cut = disk.killProcess()
+    cut.place('/data/orders-0/00000000000000000000.log', new Uint8Array(0))
+    const reopened = await openBroker({ storage: on(cut) })
+    const moved = { kind: 'moved-offset', groupId: 'billing', topic: 'orders', partition: 0 }
+    expect(reopened.recovery).toContainEqual({ ...moved, committedOffset: 3, logEndOffset: 0 })
+    await reopened.producer().send(
+      orders,
+      [4, 5, 6, 7].map((value) => ({ value, partition: 0 })),
+    )
+    // Not even the next power cut may bring the offset back, or it would skip what was sent since.
+    const left = cut.crash()
+    const offsets = left.peek('/data/__consumer_offsets-0/00000000000000000000.log') ?? new Uint8Array(0)
+    expect(offsets.length).toBe(cut.peek('/data/__consumer_offsets-0/00000000000000000000.log')?.length)
+    const values: number[] = []
+    await reopened.consumerGroup('billing', { topics: [orders] }).run(({ value }) => void values.push(value))
+    await reopened.idle()
+    expect(values).toEqual([4, 5, 6, 7])
+    const { recovery } = await openBroker({ storage: on(cut.killProcess()) })
+    expect(recovery.filter(({ kind }) => kind === 'moved-offset')).toEqual([])
   })
 })
 

@@ -17,7 +17,7 @@ import type {
   SyncGroupResult,
 } from '../group/group-requests.js'
 import type { PartitionLog } from '../log/partition-log.js'
-import type { RecoveryReport, Storage, TopicPartition } from '../storage/storage.js'
+import type { MovedOffset, RecoveryReport, Storage, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { type BrokerSettings, describeBrokerConfigs, describeTopicConfigs } from './config.js'
 import type {
@@ -61,6 +61,8 @@ export interface EmbeddedEngineOptions {
   readonly settings: BrokerSettings
   /** Told of a failure that no call answers for, such as that of a retention by time. */
   readonly onError?: ((error: OttlaError) => void) | undefined
+  /** Told of what opening had to mend, as soon as it is mended. */
+  readonly onRecovery?: ((report: RecoveryReport) => void) | undefined
 }
 
 /**
@@ -68,7 +70,7 @@ export interface EmbeddedEngineOptions {
  * offsets are records of `__consumer_offsets`; both are logs like any other, read back when the engine opens.
  */
 export class EmbeddedEngine implements Engine {
-  /** What opening the storage had to repair. */
+  /** What opening had to mend. */
   readonly recovery: readonly RecoveryReport[]
   readonly #storage: Storage
   readonly #clock: Clock
@@ -102,17 +104,21 @@ export class EmbeddedEngine implements Engine {
   static async open(options: EmbeddedEngineOptions): Promise<EmbeddedEngine> {
     const { storage, clock } = options
     const recovery: RecoveryReport[] = []
-    await storage.open({ clock, onRecovery: (report) => recovery.push(report) })
+    const onRecovery = (report: RecoveryReport): void => {
+      recovery.push(report)
+      options.onRecovery?.(report)
+    }
+    await storage.open({ clock, onRecovery })
     const engine = new EmbeddedEngine(options, recovery)
     try {
-      await engine.#load()
+      await engine.#load(onRecovery)
     } catch (error) {
       // What kept it from opening counts, whatever closing says.
       await Promise.allSettled([engine.#store.close()])
-      await Promise.allSettled([storage.close()])
+      await Promise.allSettled([storage.close({ clean: storage.openedCleanly !== false })])
       throw error
     }
-    engine.#scheduleRetention()
+    if (storage.readOnly !== true) engine.#scheduleRetention()
     return engine
   }
 
@@ -301,13 +307,41 @@ export class EmbeddedEngine implements Engine {
     }
   }
 
-  async #load(): Promise<void> {
+  async #load(onRecovery: (report: RecoveryReport) => void): Promise<void> {
     await this.#store.load()
     for (const log of this.#store.logs(CONSUMER_OFFSETS) ?? []) {
       await replay(log, (key, value) => this.#coordinator.replay(key, value))
     }
+    if (this.#storage.readOnly === true) return
     // The process may have ended between the deletion of a topic and that of its offsets.
     await this.#removeOffsetsOfDeletedTopics()
+    if (this.#storage.openedCleanly === false) await this.#moveOffsetsBack(onRecovery)
+  }
+
+  /**
+   * A power cut may take messages whose offsets were committed. Left as they are those offsets would skip what is sent
+   * next, so they are set back to the end of the log, for good, before anything is sent.
+   */
+  async #moveOffsetsBack(onRecovery: (report: RecoveryReport) => void): Promise<void> {
+    const moved: MovedOffset[] = []
+    for (const { groupId } of await this.#coordinator.listGroups()) {
+      const ahead: MovedOffset[] = []
+      for (const { topic, partition, offset } of await this.#coordinator.fetchOffsets({ groupId, partitions: null })) {
+        const logEndOffset = this.#store.find({ topic, partition })?.highWatermark
+        if (logEndOffset === undefined || offset <= logEndOffset) continue
+        ahead.push({ kind: 'moved-offset', groupId, topic, partition, committedOffset: offset, logEndOffset })
+      }
+      if (ahead.length === 0) continue
+      // The note that was kept with an offset speaks of a place that is gone.
+      const offsets = ahead.map(({ topic, partition, logEndOffset }) => {
+        return { topic, partition, offset: logEndOffset, metadata: null }
+      })
+      await this.#coordinator.commitOffsets({ groupId, memberId: '', instanceId: null, generationId: -1, offsets })
+      moved.push(...ahead)
+    }
+    if (moved.length === 0) return
+    for (const log of this.#store.logs(CONSUMER_OFFSETS) ?? []) await log.flush()
+    for (const report of moved) onRecovery(report)
   }
 
   async #removeOffsetsOfDeletedTopics(): Promise<void> {

@@ -109,8 +109,9 @@ export class TopicStore {
       this.#catalog.apply({ key: decoder.decode(key), value: value === null ? null : decoder.decode(value) })
     })
     if (this.#catalog.clusterId === '') await this.#record([clusterRecord(randomId())])
+    const isReadOnly = this.#storage.readOnly === true
     // What a deletion left behind when the process ended in the middle of it. A stray of which nothing is known stays.
-    for (const at of await this.#storage.partitions()) {
+    for (const at of isReadOnly ? [] : await this.#storage.partitions()) {
       if (this.#catalog.wasDeleted(at.topic)) await this.#storage.deletePartition(at)
     }
     const { topics } = this.#catalog
@@ -360,7 +361,7 @@ export class TopicStore {
     const settings = this.#logSettings(topic)
     const log = await PartitionLog.open({ at, storage, acknowledgeAfter, settings, clock: this.#clock, logStartOffset })
     // A crash took back the records up to which others were deleted: what is appended in their place must stay.
-    if (topic !== undefined && logStartOffset > log.highWatermark) {
+    if (topic !== undefined && logStartOffset > log.highWatermark && this.#storage.readOnly !== true) {
       const { partition } = at
       await this.#record([deletedLogStartRecord(topic, partition), logStartRecord(topic, partition, log.highWatermark)])
     }

@@ -231,6 +231,11 @@ export class PartitionLog {
     return this.#exclusively(() => this.#dropSegments())
   }
 
+  /** Makes durable what was appended before, whatever an acknowledgement waits for. */
+  flush(): Promise<void> {
+    return this.#exclusively(() => this.#sync())
+  }
+
   /** Takes nothing more, writes what is pending, then lets go of the storage. May be called more than once. */
   close(): Promise<void> {
     this.#closing ??= this.#close(true)

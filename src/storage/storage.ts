@@ -24,6 +24,8 @@ export interface Storage {
    * the log must call `sync` first. Kafka's high watermark follows from it.
    */
   readonly acknowledgeAfter: 'append' | 'sync'
+  /** False once it was opened where the last holder did not close it, so that an end of each log may be lost. */
+  readonly openedCleanly?: boolean | undefined
   /** True where the logs are only looked at, perhaps beside their writer: every change is refused. */
   readonly readOnly?: boolean | undefined
   /** The segment size for topics that do not set one, in bytes. Without it Kafka's 1 GiB. */
@@ -36,8 +38,11 @@ export interface Storage {
   openPartition(at: TopicPartition, options?: PartitionOptions): Promise<PartitionStorage>
   /** Removes a partition and all it holds. Not an error if there is none. */
   deletePartition(at: TopicPartition): Promise<void>
-  /** Releases the place, after its partitions were closed. May be called more than once. */
-  close(): Promise<void>
+  /**
+   * Releases the place, after its partitions were closed. May be called more than once. With `clean: false` what
+   * opening found is not settled yet, so that the next opening must not take this for a clean close.
+   */
+  close(options?: { readonly clean?: boolean }): Promise<void>
 }
 
 /** What the broker hands to a storage that it opens. */
@@ -63,6 +68,7 @@ export type RecoveryReport = TornTail | RewrittenTail | MovedOffset | Repair
 
 /** A last write that was not whole: it was cut off. */
 export interface TornTail extends TopicPartition {
+  /** What happened: the member of `RecoveryReport` that this is. */
   readonly kind: 'torn-tail'
   /** The file that was cut. */
   readonly file: string
@@ -83,10 +89,13 @@ export interface TornTail extends TopicPartition {
  * acknowledged, and are in the log for good now: written once more and synced.
  */
 export interface RewrittenTail extends TopicPartition {
+  /** What happened: the member of `RecoveryReport` that this is. */
   readonly kind: 'rewritten-tail'
+  /** The file that they are in. */
   readonly file: string
   /** Where in the file they begin, in bytes. */
   readonly position: number
+  /** How many bytes they are. */
   readonly rewrittenBytes: number
   /** The offset of the first of them: every one below was known to be durable. */
   readonly firstOffset: number
@@ -96,7 +105,9 @@ export interface RewrittenTail extends TopicPartition {
 
 /** A committed offset beyond the end of the log, whose messages a power cut took: it was set back to the end. */
 export interface MovedOffset extends TopicPartition {
+  /** What happened: the member of `RecoveryReport` that this is. */
   readonly kind: 'moved-offset'
+  /** Whose offset it was. */
   readonly groupId: string
   /** What the group had committed. */
   readonly committedOffset: number
@@ -106,7 +117,9 @@ export interface MovedOffset extends TopicPartition {
 
 /** Damage that was mended because `repair` asked for it. */
 export interface Repair extends TopicPartition {
+  /** What happened: the member of `RecoveryReport` that this is. */
   readonly kind: 'repair'
+  /** What was asked for. */
   readonly repair: 'truncate' | 'salvage'
   /** The file that was damaged or missing. */
   readonly file: string
@@ -120,8 +133,6 @@ export interface Repair extends TopicPartition {
   readonly firstOffset: number
   /** One past the last offset that is missing, as far as that can be known. */
   readonly endOffset: number
-  /** The log end offset now. */
-  readonly logEndOffset: number
   /** What was wrong there, in words. */
   readonly reason: string
 }

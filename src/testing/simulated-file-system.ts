@@ -52,6 +52,7 @@ export type DiskFault = string | { readonly bytes: number } | { readonly lies: t
 export interface CrashState {
   /** Which of the unsynced changes were kept, in words. */
   readonly name: string
+  /** What is left. It is a disk of its own. */
   readonly disk: SimulatedFileSystem
 }
 
@@ -194,6 +195,7 @@ export class SimulatedFileSystem implements FileSystem {
     return this.calls.filter((call) => call.act === act && call.path.endsWith(suffix)).length
   }
 
+  /** As `FileSystem.open`. */
   async open(path: string, mode: OpenMode): Promise<OpenFile> {
     const call = this.#begin('open', path)
     this.#allow(call)
@@ -223,6 +225,7 @@ export class SimulatedFileSystem implements FileSystem {
       : { sizeInBytes: 4096, isDirectory: true }
   }
 
+  /** As `FileSystem.list`. */
   async list(directory: string): Promise<DirectoryEntry[]> {
     this.#allow(this.#begin('list', directory))
     const { entries } = this.#directory(directory)
@@ -240,6 +243,7 @@ export class SimulatedFileSystem implements FileSystem {
     return topmost
   }
 
+  /** As `FileSystem.removeDirectory`. */
   async removeDirectory(path: string): Promise<void> {
     const call = this.#begin('removeDirectory', path)
     if (this.#allow(call) === 'lies') return
@@ -263,6 +267,7 @@ export class SimulatedFileSystem implements FileSystem {
     this.afterCall(call)
   }
 
+  /** As `FileSystem.unlink`. */
   async unlink(path: string): Promise<void> {
     const call = this.#begin('unlink', path)
     if (this.#allow(call) === 'lies') return

@@ -1,6 +1,5 @@
-import { writeFileSync } from 'node:fs'
 import { Broker, FileStorage, json, MemoryStorage, Topic } from 'ottla'
-import { ManualClock } from 'ottla/testing'
+import { ManualClock, SimulatedFileSystem } from 'ottla/testing'
 import { describe, expect, it } from 'vitest'
 import type { FileSystem, OpenFile } from '../../src/storage/file/file-system.js'
 import { nodeFileSystem } from '../../src/storage/file/node-file-system.js'
@@ -186,15 +185,18 @@ describe('promise: bounded', () => {
 
 describe('promise: recovery', () => {
   it('a torn tail is cut and reported, and what was acknowledged before it is all there', async () => {
-    const directory = temporaryDirectory()
-    const broker = await openBroker({ storage: new FileStorage(directory) })
+    const disk = new SimulatedFileSystem()
+    const broker = await openBroker({ storage: new FileStorage('/data', { fileSystem: disk }) })
     await broker.topic(orders)
     const producer = broker.producer()
     for (let value = 0; value < 10; value++) await producer.send(orders, { value })
-    await broker.close()
-    writeFileSync(`${directory}/orders-0/00000000000000000000.log`, new Uint8Array(100).fill(7), { flag: 'a' })
-    const reopened = await openBroker({ storage: new FileStorage(directory) })
-    expect(reopened.recovery).toMatchObject([{ topic: 'orders', removedBytes: 100, logEndOffset: 10 }])
+    const killed = disk.killProcess()
+    const log = '/data/orders-0/00000000000000000000.log'
+    killed.place(log, Buffer.concat([killed.peek(log) ?? new Uint8Array(0), new Uint8Array(100).fill(7)]))
+    const reopened = await openBroker({ storage: new FileStorage('/data', { fileSystem: killed }) })
+    expect(reopened.recovery).toContainEqual(
+      expect.objectContaining({ kind: 'torn-tail', topic: 'orders', removedBytes: 100, logEndOffset: 10 }),
+    )
     expect((await contentsOf(reopened, orders)).map(({ value }) => value)).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9])
   })
 })

@@ -1,6 +1,5 @@
 import { OttlaError } from '../../errors.js'
 import { reasonOf } from '../../reason-of.js'
-import type { EncodedBatch } from '../../record/encoded-batch.js'
 import type { RecordBatch } from '../../record/record-batch.js'
 import type { Clock } from '../../time/clock.js'
 import type { SegmentIndex } from '../segment-index.js'
@@ -12,6 +11,7 @@ import { diskError, errorCode, writeAll, writeFile } from './file-system.js'
 import type { Gaps } from './gaps.js'
 import type { Handle } from './handle-pool.js'
 import { partitionName } from './layout.js'
+import { findInSegments, mayHold, readSegments } from './partition-reading.js'
 import type { RecoveredPartition } from './recovery.js'
 import { sayDurable } from './recovery-of-last.js'
 import { type Disk, FileSegment } from './segment.js'
@@ -125,7 +125,7 @@ export class FilePartition implements PartitionStorage {
   findOffset(timestamp: number): number | undefined | Promise<number | undefined> {
     this.#assertOpen()
     if (!this.#segments.some((segment) => mayHold(segment, timestamp))) return undefined
-    return this.#findInFiles(timestamp)
+    return findInSegments(this.#segments, timestamp)
   }
 
   roll(baseOffset: number): void | Promise<void> {
@@ -368,41 +368,10 @@ export class FilePartition implements PartitionStorage {
     await this.#place.syncRoot()
   }
 
-  async #readFiles(offset: number, maxBytes: number, endOffset: number): Promise<EncodedBatch[]> {
-    const batches: EncodedBatch[] = []
-    let room = maxBytes
-    let from = offset
-    while (room >= 0) {
-      const segment = this.#segments.find((each) => each.endOffset > from)
-      if (segment === undefined || segment.baseOffset >= endOffset) break
-      const { endOffset: segmentEnd } = segment
-      try {
-        room = await segment.read(from, room, endOffset, batches)
-      } catch (error) {
-        // Its file went while we were on our way to it: what follows it is what there is to read.
-        if (errorCode(error) === 'ENOENT' && !this.#segments.includes(segment)) continue
-        throw diskError(error, `Reading ${segment.path}`)
-      }
-      from = segmentEnd
-      // Only what is written gets there, and the rest may be had at once.
-      if (batches.length > 0 && room === 0) break
-    }
+  async #readFiles(offset: number, maxBytes: number, endOffset: number): Promise<readonly RecordBatch[]> {
+    const batches = await readSegments(this.#segments, offset, maxBytes, endOffset)
     this.#assertOpen()
     return batches
-  }
-
-  async #findInFiles(timestamp: number): Promise<number | undefined> {
-    for (const segment of this.#segments.slice()) {
-      if (!mayHold(segment, timestamp)) continue
-      try {
-        const found = await segment.findOffset(timestamp)
-        if (found !== undefined) return found
-      } catch (error) {
-        if (errorCode(error) === 'ENOENT' && !this.#segments.includes(segment)) continue
-        throw diskError(error, `Reading ${segment.path}`)
-      }
-    }
-    return undefined
   }
 
   /** A sealed segment is durable whatever the durability, so that a power cut takes an end of the log and no middle. */
@@ -610,8 +579,4 @@ export class FilePartition implements PartitionStorage {
   #invalid(problem: string): OttlaError {
     return new OttlaError('OTTLA_INVALID_ARGUMENT', `The log of ${this.#name} ${problem}.`)
   }
-}
-
-function mayHold(segment: FileSegment, timestamp: number): boolean {
-  return segment.sizeInBytes > 0 && segment.maxTimestamp >= timestamp
 }

@@ -4,6 +4,7 @@ import { randomId } from '../../random-id.js'
 import type { PartitionOptions, PartitionStorage, Storage, StorageContext, TopicPartition } from '../storage.js'
 import { decodeMarks, encodeMarks, type Marks, type PartitionMark } from './clean-mark.js'
 import { FilePartition, type PartitionPlace } from './file-partition.js'
+import { checkFileStorageOptions, type FileStorageOptions } from './file-storage-options.js'
 import { diskError, type FileSystem, readFile, writeFile, writeFileAtomically } from './file-system.js'
 import { HandlePool } from './handle-pool.js'
 import {
@@ -22,30 +23,12 @@ import {
 } from './layout.js'
 import { Limiter } from './limiter.js'
 import type { DirectoryLock } from './lock.js'
+import { readOnlyFileSystem } from './read-only-file-system.js'
+import { ReadOnlyPartition, readOnlyError } from './read-only-partition.js'
 import { checkTopicId, recoverPartition } from './recovery.js'
+import { repairPartition } from './repair.js'
 import { type Disk, FileSegment } from './segment.js'
 import { TailCache } from './tail-cache.js'
-
-/** What `new FileStorage` takes. */
-export interface FileStorageOptions {
-  /**
-   * What a send waits for, and so what a power cut may take. Nothing here is lost when only the process dies.
-   *
-   * - `'fsync'`: written and synced, many sends sharing one sync. A power cut takes nothing that was acknowledged.
-   * - `'interval'`: written; synced every `syncIntervalMs`. A power cut may take what was sent since.
-   * - `'os'`: written; the operating system syncs when it likes. A power cut may take what was sent in the last
-   *   half minute or so.
-   *
-   * Default: `'fsync'`.
-   */
-  durability?: 'fsync' | 'interval' | 'os'
-  /** How often `'interval'` syncs, in milliseconds; not allowed with another durability. Default: 100. */
-  syncIntervalMs?: number
-  /** The segment size for topics that do not set one, in bytes. Default: Kafka's 1 GiB. */
-  segmentBytes?: number
-  /** What stands in for the disk: for tests. Default: the machine's own. */
-  fileSystem?: FileSystem
-}
 
 const DEFAULTS = { durability: 'fsync', syncIntervalMs: 100 } as const
 
@@ -73,6 +56,8 @@ export class FileStorage implements Storage {
   readonly directory: string
   readonly acknowledgeAfter: 'append' | 'sync'
   readonly segmentBytes: number | undefined
+  readonly readOnly: boolean
+  readonly #repair: 'truncate' | 'salvage' | undefined
   readonly #durability: 'fsync' | 'interval' | 'os'
   readonly #syncIntervalMs: number
   readonly #fileSystem: FileSystem | undefined
@@ -87,8 +72,9 @@ export class FileStorage implements Storage {
   #lock: DirectoryLock | undefined
   /** What closed partitions held. */
   #marks: Marks = new Map()
+  #openedCleanly = true
   readonly #partitions = new Map<string, TopicPartition>()
-  readonly #opened = new Map<string, Promise<FilePartition>>()
+  readonly #opened = new Map<string, Promise<FilePartition | ReadOnlyPartition>>()
   readonly #unsynced = new Set<FilePartition>()
   #cancelSync: (() => void) | undefined
   /** Counts the changes of names in the root, and those of them that were synced. */
@@ -98,14 +84,21 @@ export class FileStorage implements Storage {
   #rootFailure: unknown
 
   constructor(directory: string, options: FileStorageOptions = {}) {
-    checkOptions(directory, options)
+    checkFileStorageOptions(directory, options)
     const { durability = DEFAULTS.durability, syncIntervalMs = DEFAULTS.syncIntervalMs } = options
     this.directory = resolve(directory)
-    this.acknowledgeAfter = durability === 'fsync' ? 'sync' : 'append'
+    this.readOnly = options.readOnly === true
+    this.acknowledgeAfter = durability === 'fsync' && !this.readOnly ? 'sync' : 'append'
+    this.#repair = options.repair
     this.segmentBytes = options.segmentBytes
     this.#durability = durability
     this.#syncIntervalMs = syncIntervalMs
     this.#fileSystem = options.fileSystem
+  }
+
+  /** False once it was opened after a crash. */
+  get openedCleanly(): boolean {
+    return this.#openedCleanly
   }
 
   async open(context: StorageContext): Promise<void> {
@@ -140,7 +133,11 @@ export class FileStorage implements Storage {
     const name = partitionName(at)
     const open = this.#opened.get(name)
     if (open !== undefined) return open
-    const opening = this.#limiter.run(() => this.#openPartition({ ...at }, options, context))
+    const opening = this.#limiter.run<FilePartition | ReadOnlyPartition>(() =>
+      this.readOnly
+        ? this.#lookAtPartition({ ...at }, options, context)
+        : this.#openPartition({ ...at }, options, context),
+    )
     this.#opened.set(name, opening)
     try {
       return await opening
@@ -154,7 +151,9 @@ export class FileStorage implements Storage {
     this.#assertOpen()
     checkPartitionName(at)
     const name = partitionName(at)
-    await (await this.#opened.get(name))?.abandon()
+    if (this.readOnly) throw readOnlyError(`${name} cannot be deleted`)
+    const opened = await this.#opened.get(name)
+    if (opened instanceof FilePartition) await opened.abandon()
     if (!this.#partitions.has(name)) return
     const { fileSystem } = this.#disk
     const deleted = join(this.directory, deletedName(at, randomId()))
@@ -170,12 +169,12 @@ export class FileStorage implements Storage {
     }
   }
 
-  async close(): Promise<void> {
+  async close(options: { readonly clean?: boolean } = {}): Promise<void> {
     // One that fails has told its caller, and leaves nothing to close.
     if (this.#status === 'opening') await Promise.allSettled([this.#opening])
     if (this.#status === 'open') {
       this.#status = 'closing'
-      this.#closing = this.#close().finally(() => {
+      this.#closing = this.#close(options.clean !== false).finally(() => {
         this.#status = 'closed'
         this.#closing = undefined
       })
@@ -190,7 +189,8 @@ export class FileStorage implements Storage {
 
   /** Node's files come with its streams and the lock with sockets: a program that stays in memory loads neither. */
   async #openDisk(): Promise<Disk> {
-    const fileSystem = this.#fileSystem ?? (await import('./node-file-system.js')).nodeFileSystem
+    const machine = this.#fileSystem ?? (await import('./node-file-system.js')).nodeFileSystem
+    const fileSystem = this.readOnly ? readOnlyFileSystem(machine) : machine
     return {
       fileSystem,
       handles: new HandlePool(fileSystem, MAX_OPEN_FILES),
@@ -205,6 +205,23 @@ export class FileStorage implements Storage {
     this.#rootChanges = 0
     this.#rootChangesSynced = 0
     this.#rootFailure = undefined
+    // What repair takes out of a log is lost as in a crash.
+    this.#openedCleanly = this.#repair === undefined
+    if (this.readOnly) await this.#checkHoldsLogs()
+    else await this.#takeDirectory(context)
+    this.#partitions.clear()
+    for (const { name, isDirectory } of await fileSystem.list(this.directory)) {
+      if (!isDirectory) continue
+      const at = parsePartitionName(name)
+      if (at !== undefined) this.#partitions.set(name, at)
+      else if (isDeletedName(name) && !this.readOnly) await this.#removeDirectory(join(this.directory, name))
+    }
+    // One without a mark was damaged when the others were closed.
+    for (const name of this.#partitions.keys()) if (!this.#marks.has(name)) this.#openedCleanly = false
+  }
+
+  async #takeDirectory(context: StorageContext): Promise<void> {
+    const { fileSystem } = this.#disk
     await this.#makeDirectory()
     // Looked at before the lock file is made: a directory that is not ours is not touched.
     await this.#checkLayout()
@@ -214,12 +231,13 @@ export class FileStorage implements Storage {
       await writeFileAtomically(fileSystem, join(this.directory, LAYOUT_FILE), Buffer.from(layout))
     }
     await this.#takeMarks()
-    this.#partitions.clear()
-    for (const { name, isDirectory } of await fileSystem.list(this.directory)) {
-      if (!isDirectory) continue
-      const at = parsePartitionName(name)
-      if (at !== undefined) this.#partitions.set(name, at)
-      else if (isDeletedName(name)) await this.#removeDirectory(join(this.directory, name))
+  }
+
+  async #checkHoldsLogs(): Promise<void> {
+    this.#marks = new Map()
+    const status = await this.#disk.fileSystem.stat(this.directory)
+    if (status?.isDirectory !== true || (await this.#checkLayout()) === undefined) {
+      throw readOnlyError(`The directory ${this.directory} holds no log yet and none can be made`)
     }
   }
 
@@ -288,11 +306,27 @@ export class FileStorage implements Storage {
       onAppended: this.#durability === 'interval' ? (partition) => this.#syncLater(partition) : undefined,
       onClosed: (_, closedMark) => this.#onClosed(name, closedMark),
     }
-    const { onRecovery } = context
-    const recovered = await recoverPartition({ disk: this.#disk, at, directory, indexIntervalBytes, mark, onRecovery })
+    const { onRecovery, clock } = context
+    const recovery = { disk: this.#disk, at, directory, indexIntervalBytes, mark, onRecovery }
+    if (this.#repair !== undefined) await repairPartition(recovery, this.#repair, clock.now())
+    // What was repaired is no longer what the mark speaks of.
+    const recovered = await recoverPartition(this.#repair === undefined ? recovery : { ...recovery, mark: undefined })
     if (recovered.segments.length === 0) recovered.segments.push(await this.#fill(directory, indexIntervalBytes))
     this.#marks.delete(name)
     return new FilePartition(place, recovered)
+  }
+
+  /** Beside a writer a partition may be in its records before its directory is made. */
+  async #lookAtPartition(
+    at: TopicPartition,
+    { indexIntervalBytes }: PartitionOptions,
+    { clock }: StorageContext,
+  ): Promise<ReadOnlyPartition> {
+    const name = partitionName(at)
+    const directory = join(this.directory, name)
+    const status = await this.#disk.fileSystem.stat(directory)
+    if (status === undefined) return ReadOnlyPartition.empty(at, this.#disk, directory)
+    return ReadOnlyPartition.open({ at, disk: this.#disk, directory, indexIntervalBytes, clock })
   }
 
   /** Writes the topic id down where it is not yet, and refuses the log of another topic of that name. */
@@ -365,7 +399,7 @@ export class FileStorage implements Storage {
   }
 
   /** Everything is let go of, whatever fails on the way; the first failure is told. */
-  async #close(): Promise<void> {
+  async #close(isClean: boolean): Promise<void> {
     this.#cancelSync?.()
     this.#cancelSync = undefined
     this.#unsynced.clear()
@@ -379,7 +413,7 @@ export class FileStorage implements Storage {
     await Promise.all(partitions.map((each) => this.#limiter.run(() => each.close()).catch(note)))
     this.#opened.clear()
     await this.#disk.handles.closeAll().catch(note)
-    await this.#writeMarks().catch(note)
+    if (!this.readOnly) await this.#writeMarks(isClean).catch(note)
     this.#cache.clear()
     this.#marks = new Map()
     this.#context = undefined
@@ -388,9 +422,10 @@ export class FileStorage implements Storage {
     if (failures.length > 0) throw diskError(failures[0], `Closing ${this.directory}`)
   }
 
-  async #writeMarks(): Promise<void> {
+  async #writeMarks(isClean: boolean): Promise<void> {
     const { fileSystem } = this.#disk
     await this.#syncRoot()
+    if (!isClean) return
     await writeFileAtomically(fileSystem, join(this.directory, CLEAN_FILE), encodeMarks(this.#marks))
     await fileSystem.syncDirectory(this.directory)
   }
@@ -417,49 +452,4 @@ function layoutIn(bytes: Uint8Array): number | undefined {
   } catch {
     return undefined
   }
-}
-
-const OPTION_NAMES: readonly string[] = [
-  'durability',
-  'syncIntervalMs',
-  'segmentBytes',
-  'fileSystem',
-] satisfies (keyof FileStorageOptions)[]
-
-const DURABILITIES: readonly unknown[] = ['fsync', 'interval', 'os']
-
-/** Kafka keeps positions in 32 bits. */
-const LARGEST_SEGMENT_BYTES = 2 ** 31 - 1
-
-function checkOptions(directory: string, options: FileStorageOptions): void {
-  if (typeof directory !== 'string' || directory === '') {
-    throw invalidOption(`FileStorage takes the path of a directory, not ${JSON.stringify(directory)}.`)
-  }
-  for (const name of Object.keys(options)) {
-    if (OPTION_NAMES.includes(name)) continue
-    throw invalidOption(`FileStorage has no option ${name}: it takes ${OPTION_NAMES.join(', ')}.`)
-  }
-  const { durability, syncIntervalMs, segmentBytes } = options
-  if (durability !== undefined && !DURABILITIES.includes(durability)) {
-    throw invalidOption(`durability is one of ${DURABILITIES.join(', ')}, not ${String(durability)}.`)
-  }
-  if (syncIntervalMs !== undefined && durability !== 'interval') {
-    throw invalidOption("syncIntervalMs says how often to sync: give durability: 'interval' too.")
-  }
-  if (syncIntervalMs !== undefined && !(Number.isFinite(syncIntervalMs) && syncIntervalMs > 0)) {
-    throw invalidOption(`syncIntervalMs is a number of milliseconds above 0, not ${String(syncIntervalMs)}.`)
-  }
-  if (segmentBytes !== undefined && !isSegmentSize(segmentBytes)) {
-    throw invalidOption(
-      `segmentBytes is a number of bytes from 1 to ${LARGEST_SEGMENT_BYTES}, not ${String(segmentBytes)}.`,
-    )
-  }
-}
-
-function isSegmentSize(value: number): boolean {
-  return Number.isSafeInteger(value) && value > 0 && value <= LARGEST_SEGMENT_BYTES
-}
-
-function invalidOption(sentence: string): OttlaError {
-  return new OttlaError('OTTLA_INVALID_ARGUMENT', sentence)
 }

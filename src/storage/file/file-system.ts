@@ -7,15 +7,19 @@ import type { DirectoryLock } from './lock.js'
  * disk that fails. Errors are Node's own, with their `code`.
  */
 export interface FileSystem {
+  /** Opens a file, which is the caller's to close. */
   open(path: string, mode: OpenMode): Promise<OpenFile>
   /** What is at `path`, or undefined where there is nothing. */
   stat(path: string): Promise<FileStatus | undefined>
+  /** What is in a directory, in no particular order. */
   list(directory: string): Promise<DirectoryEntry[]>
   /** Makes the directory and those above it that are missing. Returns the topmost one that it made. */
   makeDirectory(path: string): Promise<string | undefined>
+  /** Removes an empty directory. */
   removeDirectory(path: string): Promise<void>
   /** Takes the place of what is at `to`, in one step. */
   rename(from: string, to: string): Promise<void>
+  /** Removes a name; what is open stays readable. */
   unlink(path: string): Promise<void>
   /** Makes the names in a directory survive a power cut: those that were added, renamed and removed. */
   syncDirectory(path: string): Promise<void>
@@ -26,13 +30,19 @@ export interface FileSystem {
 /** `read` and `update` take a file that exists, `create` only one that does not, `replace` empties what is there. */
 export type OpenMode = 'read' | 'update' | 'create' | 'replace'
 
+/** What is known of a path without opening it. */
 export interface FileStatus {
+  /** Of a directory, whatever the system says. */
   readonly sizeInBytes: number
+  /** True for a directory, false for a file. */
   readonly isDirectory: boolean
 }
 
+/** A name in a directory. */
 export interface DirectoryEntry {
+  /** Without the directory. */
   readonly name: string
+  /** True for a directory, false for a file. */
   readonly isDirectory: boolean
 }
 
@@ -42,8 +52,11 @@ export interface OpenFile {
   read(target: Uint8Array, start: number, length: number, position: number): Promise<number>
   /** Writes source[start, start + length). Returns how many bytes it took, which may be fewer. */
   write(source: Uint8Array, start: number, length: number, position: number): number | Promise<number>
+  /** Cuts the file there, or lengthens it with zeros. */
   truncate(sizeInBytes: number): Promise<void>
+  /** Makes what was written survive a power cut. Not the name of a new file: `syncDirectory` does that. */
   dataSync(): Promise<void>
+  /** Lets go of the file. */
   close(): Promise<void>
 }
 

@@ -1,4 +1,4 @@
-import type { FileSystem, OpenFile, OpenMode } from './file-system.js'
+import { errorCode, type FileSystem, type OpenFile, type OpenMode } from './file-system.js'
 
 /** A file that the pool keeps open while there is room. */
 export interface PooledFile {
@@ -116,7 +116,7 @@ export class HandlePool {
     try {
       await this.#takeRoom()
       try {
-        const file = await this.#fileSystem.open(owner.path, mode)
+        const file = await this.#openFile(owner.path, mode)
         const entry: Handle = { file, users: 1, isRetired: false, whenClosed: undefined }
         this.#entries.set(owner, entry)
         return entry
@@ -131,24 +131,40 @@ export class HandlePool {
     }
   }
 
+  /** The app has files of its own, so the process may have no more to give before the pool is full. */
+  async #openFile(path: string, mode: OpenMode): Promise<OpenFile> {
+    for (;;) {
+      try {
+        return await this.#fileSystem.open(path, mode)
+      } catch (error) {
+        const code = errorCode(error)
+        if ((code !== 'EMFILE' && code !== 'ENFILE') || !(await this.#evictOne())) throw error
+      }
+    }
+  }
+
   async #takeRoom(): Promise<void> {
     while (this.#openCount >= this.#maxOpen) {
-      const idle = this.#longestIdle()
-      if (idle === undefined) {
-        await new Promise<void>((resolve) => {
-          this.#waiting.push(resolve)
-        })
-        continue
-      }
-      const [owner, entry] = idle
-      // Out of the map at once: whoever wants it meanwhile opens it anew.
-      this.#entries.delete(owner)
-      const eviction = { owner, done: this.#evict(owner, entry) }
-      this.#evictions.add(eviction)
-      await eviction.done
-      this.#evictions.delete(eviction)
+      if (await this.#evictOne()) continue
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve)
+      })
     }
     this.#openCount++
+  }
+
+  /** Closes the file that was used longest ago; false where all are in use. */
+  async #evictOne(): Promise<boolean> {
+    const idle = this.#longestIdle()
+    if (idle === undefined) return false
+    const [owner, entry] = idle
+    // Out of the map at once: whoever wants it meanwhile opens it anew.
+    this.#entries.delete(owner)
+    const eviction = { owner, done: this.#evict(owner, entry) }
+    this.#evictions.add(eviction)
+    await eviction.done
+    this.#evictions.delete(eviction)
+    return true
   }
 
   /** Never rejects. */

@@ -6,7 +6,9 @@ import { join } from 'node:path'
 import { OttlaError } from '../../errors.js'
 import { LOCK_FILE } from './layout.js'
 
+/** A directory that is held. */
 export interface DirectoryLock {
+  /** Lets go of it. May be called more than once. */
   release(): Promise<void>
 }
 

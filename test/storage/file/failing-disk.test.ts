@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import type { FileStorageOptions } from '../../../src/storage/file/file-storage.js'
 import { FileStorage } from '../../../src/storage/file/file-storage.js'
+import type { FileStorageOptions } from '../../../src/storage/file/file-storage-options.js'
 import { ManualClock } from '../../../src/testing/manual-clock.js'
 import { type DiskCall, SimulatedFileSystem } from '../../../src/testing/simulated-file-system.js'
 import { AT, batchAt, endOf, fill, logPath, offsetsIn, openOn, PLACE, upTo } from './file-rig.js'
@@ -367,6 +367,20 @@ describe('the file handles', () => {
     await storage.close()
     expect(disk.mostOpenFiles).toBeLessThanOrEqual(256 + 32)
     expect(disk.openFiles).toBe(0)
+  })
+
+  it('make room where the process may open no more, long before their own bound', async () => {
+    const { disk, storage, log } = await openFaulty()
+    disk.plan = ({ act }) => (act === 'open' && disk.openFiles >= 4 ? 'EMFILE' : undefined)
+    const logs = [log]
+    for (const partition of upTo(20)) logs.push(await storage.openPartition({ topic: 'wide', partition }))
+    for (const each of logs) {
+      await each.append([batchAt(0)])
+      await each.sync()
+    }
+    for (const each of logs) expect(await offsetsIn(each)).toEqual([0])
+    expect(disk.mostOpenFiles).toBeLessThanOrEqual(4)
+    await storage.close()
   })
 
   /** Appends to one partition, and then to so many others that its file is closed to make room. */

@@ -24,7 +24,10 @@ for (const durability of ['fsync', 'os'] as const) {
 
 describe('the options', () => {
   it.each([
-    [{ readOnly: true }, /no option readOnly: it takes durability, syncIntervalMs, segmentBytes, fileSystem/],
+    [{ mode: 1 }, /no option mode: it takes durability, syncIntervalMs, segmentBytes, readOnly, repair, fileSystem/],
+    [{ readOnly: 'yes' }, /readOnly is true or false/],
+    [{ repair: true }, /repair is one of truncate, salvage/],
+    [{ readOnly: true, repair: 'salvage' }, /give repair without it/],
     [{ durability: 'always' }, /durability is one of fsync, interval, os, not always/],
     [{ durability: 'interval', syncIntervalMs: 0 }, /syncIntervalMs is a number/],
     [{ syncIntervalMs: 10 }, /give durability: 'interval' too/],
