@@ -6,7 +6,7 @@ import { decodeMarks, encodeMarks, type Marks, type PartitionMark } from './clea
 import { FilePartition, type PartitionPlace } from './file-partition.js'
 import { checkFileStorageOptions, type FileStorageOptions } from './file-storage-options.js'
 import { diskError, type FileSystem, readFile, writeFile, writeFileAtomically } from './file-system.js'
-import { HandlePool } from './handle-pool.js'
+import { HandlePool, withRoom } from './handle-pool.js'
 import {
   CLEAN_FILE,
   checkPartitionName,
@@ -191,9 +191,10 @@ export class FileStorage implements Storage {
   async #openDisk(): Promise<Disk> {
     const machine = this.#fileSystem ?? (await import('./node-file-system.js')).nodeFileSystem
     const fileSystem = this.readOnly ? readOnlyFileSystem(machine) : machine
+    const handles = new HandlePool(fileSystem, MAX_OPEN_FILES)
     return {
-      fileSystem,
-      handles: new HandlePool(fileSystem, MAX_OPEN_FILES),
+      fileSystem: withRoom(fileSystem, handles),
+      handles,
       syncLimiter: new Limiter(MAX_SYNCS),
       syncsFiles: this.#durability !== 'os',
     }

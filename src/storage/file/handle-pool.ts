@@ -71,6 +71,21 @@ export class HandlePool {
     }
   }
 
+  /**
+   * Opens a file that the pool does not keep. The app has files of its own, so the process may have no more to give long
+   * before the pool is full: then one of the pool's makes room.
+   */
+  async openFile(path: string, mode: OpenMode): Promise<OpenFile> {
+    for (;;) {
+      try {
+        return await this.#fileSystem.open(path, mode)
+      } catch (error) {
+        const code = errorCode(error)
+        if ((code !== 'EMFILE' && code !== 'ENFILE') || !(await this.#evictOne())) throw error
+      }
+    }
+  }
+
   /** Closes the file, once those who use it have released it. Resolves when it is closed. */
   async retire(owner: PooledFile): Promise<void> {
     // One that is being opened would stay open behind our back.
@@ -116,7 +131,7 @@ export class HandlePool {
     try {
       await this.#takeRoom()
       try {
-        const file = await this.#openFile(owner.path, mode)
+        const file = await this.openFile(owner.path, mode)
         const entry: Handle = { file, users: 1, isRetired: false, whenClosed: undefined }
         this.#entries.set(owner, entry)
         return entry
@@ -128,18 +143,6 @@ export class HandlePool {
     } finally {
       this.#opening.delete(owner)
       opened()
-    }
-  }
-
-  /** The app has files of its own, so the process may have no more to give before the pool is full. */
-  async #openFile(path: string, mode: OpenMode): Promise<OpenFile> {
-    for (;;) {
-      try {
-        return await this.#fileSystem.open(path, mode)
-      } catch (error) {
-        const code = errorCode(error)
-        if ((code !== 'EMFILE' && code !== 'ENFILE') || !(await this.#evictOne())) throw error
-      }
     }
   }
 
@@ -200,5 +203,20 @@ export class HandlePool {
 
   #wakeOne(): void {
     this.#waiting.shift()?.()
+  }
+}
+
+/** The same file system, of which files that are opened for a moment are given room by the pool. */
+export function withRoom(fileSystem: FileSystem, handles: HandlePool): FileSystem {
+  return {
+    open: (path, mode) => handles.openFile(path, mode),
+    stat: (path) => fileSystem.stat(path),
+    list: (directory) => fileSystem.list(directory),
+    makeDirectory: (path) => fileSystem.makeDirectory(path),
+    removeDirectory: (path) => fileSystem.removeDirectory(path),
+    rename: (from, to) => fileSystem.rename(from, to),
+    unlink: (path) => fileSystem.unlink(path),
+    syncDirectory: (path) => fileSystem.syncDirectory(path),
+    lock: (directory, sinceMs) => fileSystem.lock(directory, sinceMs),
   }
 }
