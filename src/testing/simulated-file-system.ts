@@ -3,6 +3,7 @@ import { OttlaError } from '../errors.js'
 import type { DirectoryEntry, FileStatus, FileSystem, OpenFile, OpenMode } from '../storage/file/file-system.js'
 import type { DirectoryLock } from '../storage/file/lock.js'
 import { crashChoices, type Kept } from './crash-choices.js'
+import { Random } from './random.js'
 import {
   cloned,
   type DirectoryNode,
@@ -62,6 +63,8 @@ export interface CrashStateOptions {
   random?: number
   /** Of the random ones. Default 1. */
   seed?: number
+  /** At most so many in all: the first two, and others chosen by the seed. Default: no limit. */
+  limit?: number
 }
 
 /**
@@ -147,9 +150,12 @@ export class SimulatedFileSystem implements FileSystem {
    * each with tears in the change at the edge, and as many random ones as wanted.
    */
   *crashStates(options: CrashStateOptions = {}): Generator<CrashState> {
-    const { random = 8, seed = 1 } = options
+    const { random = 8, seed = 1, limit = Number.POSITIVE_INFINITY } = options
     const sizes = pendingChanges(this.#root).map(({ sizeInBytes }) => sizeInBytes)
-    for (const { name, keep } of crashChoices(sizes, random, seed)) yield { name, disk: this.crash(keep) }
+    const choices = [...crashChoices(sizes, random, seed)]
+    const dice = new Random(seed + this.#order)
+    while (choices.length > Math.max(limit, 2)) choices.splice(2 + dice.below(choices.length - 2), 1)
+    for (const { name, keep } of choices) yield { name, disk: this.crash(keep) }
   }
 
   /** The content of a file as a process reads it, or undefined where there is none. Not a call. */

@@ -1,6 +1,6 @@
 import { crc32c } from '../../record/crc32c.js'
 import { decodeChecked, encodeChecked } from './checked-json.js'
-import { type FileSystem, readFile } from './file-system.js'
+import { type FileSystem, readFile, writeFile } from './file-system.js'
 import type { FileSegment } from './segment.js'
 
 /** What a partition held when it was closed: with it nothing needs to be read to open it again. */
@@ -46,6 +46,17 @@ export function markOf(segment: FileSegment): SegmentMark {
 /** The sum of a sealed segment, which lies beside it as NNN.sum. */
 export function encodeSum(mark: SegmentMark): Uint8Array {
   return encodeChecked(mark)
+}
+
+/** Writes the sum of a sealed segment. Without it the segment is looked at when it is next opened after a crash. */
+export async function saySum(fileSystem: FileSystem, segment: FileSegment): Promise<void> {
+  try {
+    await segment.knowCrc()
+    // Where offsets are missing nothing else would tell a wrong one.
+    await writeFile(fileSystem, segment.sumPath, encodeSum(markOf(segment)), segment.hasGaps ? 'synced' : 'cached')
+  } catch {
+    // Half of one is shown by its checksum.
+  }
 }
 
 /** Undefined where there is none, or one that is damaged: the segment is then looked at. */

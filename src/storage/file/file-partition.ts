@@ -5,10 +5,10 @@ import type { Clock } from '../../time/clock.js'
 import type { SegmentIndex } from '../segment-index.js'
 import type { PartitionStorage, Snapshot, TopicPartition } from '../storage.js'
 import { EPOCH } from './batch-scan.js'
-import { encodeSum, markOf, type PartitionMark } from './clean-mark.js'
+import { markOf, type PartitionMark, saySum } from './clean-mark.js'
 import { DurableMark } from './durable-mark.js'
-import { diskError, errorCode, writeAll, writeFile } from './file-system.js'
-import type { Gaps } from './gaps.js'
+import { diskError, errorCode, writeAll } from './file-system.js'
+import type { Gaps, Joint, NewGaps } from './gaps.js'
 import type { Handle } from './handle-pool.js'
 import { partitionName } from './layout.js'
 import { findInSegments, mayHold, readSegments } from './partition-reading.js'
@@ -383,24 +383,12 @@ export class FilePartition implements PartitionStorage {
     sealed.isSealed = true
     this.#segments.push(segment)
     await sealed.sealIndex()
-    await this.#writeSum(sealed)
+    await saySum(this.#place.disk.fileSystem, sealed)
     const mark = this.#durableMark
     this.#durableMark = this.#newMark(segment)
     this.#marked = this.#markedNow()
     // The sum says it all, and a mark that is left says nothing else.
     await mark.remove().catch(() => undefined)
-  }
-
-  /** Where it cannot be written, or a power cut takes it, the segment is looked at when it is next opened after a crash. */
-  async #writeSum(segment: FileSegment): Promise<void> {
-    try {
-      await segment.knowCrc()
-      // Where offsets are missing nothing else would tell a wrong one.
-      const how = segment.hasGaps ? 'synced' : 'cached'
-      await writeFile(this.#place.disk.fileSystem, segment.sumPath, encodeSum(markOf(segment)), how)
-    } catch {
-      // Not a word of it is better than half of one, which its checksum shows.
-    }
   }
 
   async #create(baseOffset: number): Promise<FileSegment> {
@@ -476,10 +464,9 @@ export class FilePartition implements PartitionStorage {
     const replacement = new SegmentReplacement(disk, directory, segment, old, endOffset)
     try {
       await replacement.write(batches)
-      await this.#addGaps({
-        within: [segment.baseOffset],
-        joints: segment.endOffset < endOffset ? [[segment.endOffset, endOffset]] : [],
-      })
+      const joints: readonly Joint[] = segment.endOffset < endOffset ? [[segment.endOffset, endOffset]] : []
+      // Known for good before the decision is.
+      await this.#gaps.write({ joints, within: [segment.baseOffset] }, this.#segmentAt(0).baseOffset)
       segment.hasGaps = true
       await replacement.decide()
     } catch (error) {
@@ -500,7 +487,7 @@ export class FilePartition implements PartitionStorage {
     await this.#attempt('Removing what was replaced by', segment.path, () => replacement.removeOld())
   }
 
-  async #addGaps(gaps: Parameters<Gaps['add']>[0]): Promise<void> {
+  async #addGaps(gaps: NewGaps): Promise<void> {
     const { directory } = this.#place
     await this.#attempt('Writing down the gaps of', directory, () =>
       this.#gaps.add(gaps, this.#segmentAt(0).baseOffset),

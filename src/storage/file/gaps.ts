@@ -7,6 +7,12 @@ import { GAPS_FILE } from './layout.js'
 /** A segment that ends before the base of the next one: without this a lost segment would look the same. */
 export type Joint = readonly [endOffset: number, nextBaseOffset: number]
 
+export interface NewGaps {
+  readonly joints?: readonly Joint[]
+  /** Base offsets of segments. */
+  readonly within?: readonly number[]
+}
+
 interface Content {
   readonly joints: readonly Joint[]
   /** The base offsets of segments in which offsets are missing between batches. */
@@ -44,18 +50,20 @@ export class Gaps {
     return this.#content.within.includes(baseOffset)
   }
 
-  /** Adds gaps, and forgets those below `logStart`. */
-  async add(
-    gaps: { readonly joints?: readonly Joint[]; readonly within?: readonly number[] },
-    logStart: number,
-  ): Promise<void> {
+  /** Adds gaps, for good, and forgets those below `logStart`. */
+  async add(gaps: NewGaps, logStart: number): Promise<void> {
+    await this.write(gaps, logStart)
+    await this.#fileSystem.syncDirectory(this.#directory)
+  }
+
+  /** As `add`, save that it is for good only once the directory is synced. */
+  async write(gaps: NewGaps, logStart: number): Promise<void> {
     const { joints, within } = this.#content
     const content: Content = {
       joints: [...joints.filter(([end]) => end >= logStart), ...(gaps.joints ?? [])],
       within: [...new Set([...within.filter((base) => base >= logStart), ...(gaps.within ?? [])])],
     }
     await writeFileAtomically(this.#fileSystem, join(this.#directory, GAPS_FILE), encodeChecked(content))
-    await this.#fileSystem.syncDirectory(this.#directory)
     this.#content = content
   }
 }

@@ -72,13 +72,13 @@ export class HandlePool {
   }
 
   /**
-   * Opens a file that the pool does not keep. The app has files of its own, so the process may have no more to give long
-   * before the pool is full: then one of the pool's makes room.
+   * Makes a call that opens a file which the pool does not keep. The app has files of its own, so the process may have no
+   * more to give long before the pool is full: then one of the pool's makes room.
    */
-  async openFile(path: string, mode: OpenMode): Promise<OpenFile> {
+  async makingRoom<T>(call: () => Promise<T>): Promise<T> {
     for (;;) {
       try {
-        return await this.#fileSystem.open(path, mode)
+        return await call()
       } catch (error) {
         const code = errorCode(error)
         if ((code !== 'EMFILE' && code !== 'ENFILE') || !(await this.#evictOne())) throw error
@@ -131,7 +131,7 @@ export class HandlePool {
     try {
       await this.#takeRoom()
       try {
-        const file = await this.openFile(owner.path, mode)
+        const file = await this.makingRoom(() => this.#fileSystem.open(owner.path, mode))
         const entry: Handle = { file, users: 1, isRetired: false, whenClosed: undefined }
         this.#entries.set(owner, entry)
         return entry
@@ -209,14 +209,15 @@ export class HandlePool {
 /** The same file system, of which files that are opened for a moment are given room by the pool. */
 export function withRoom(fileSystem: FileSystem, handles: HandlePool): FileSystem {
   return {
-    open: (path, mode) => handles.openFile(path, mode),
+    open: (path, mode) => handles.makingRoom(() => fileSystem.open(path, mode)),
     stat: (path) => fileSystem.stat(path),
-    list: (directory) => fileSystem.list(directory),
+    list: (directory) => handles.makingRoom(() => fileSystem.list(directory)),
     makeDirectory: (path) => fileSystem.makeDirectory(path),
     removeDirectory: (path) => fileSystem.removeDirectory(path),
     rename: (from, to) => fileSystem.rename(from, to),
     unlink: (path) => fileSystem.unlink(path),
-    syncDirectory: (path) => fileSystem.syncDirectory(path),
+    // The one error of these comes from opening the directory, so nothing was synced yet.
+    syncDirectory: (path) => handles.makingRoom(() => fileSystem.syncDirectory(path)),
     lock: (directory, sinceMs) => fileSystem.lock(directory, sinceMs),
   }
 }

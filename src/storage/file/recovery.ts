@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { type Damage, OttlaError } from '../../errors.js'
 import type { RecoveryReport, TopicPartition } from '../storage.js'
 import { corruption, type FoundDamage } from './batch-scan.js'
-import { type PartitionMark, readSum } from './clean-mark.js'
+import { type PartitionMark, readSum, saySum } from './clean-mark.js'
 import { DurableMark } from './durable-mark.js'
 import { Gaps } from './gaps.js'
 import {
@@ -123,9 +123,10 @@ async function restoreFromMark(
 /** Sealed segments were synced before they were sealed: each must be what its sum says, or be whole, and lead to the next. */
 async function restoreSealed({ disk }: RecoveryContext, segments: readonly FileSegment[], gaps: Gaps): Promise<void> {
   const { fileSystem } = disk
+  const unsummed: FileSegment[] = []
   for (const [at, segment] of segments.entries()) {
     const next = segments[at + 1]
-    if (next === undefined) return
+    if (next === undefined) break
     const sizeInBytes = (await fileSystem.stat(segment.path))?.sizeInBytes ?? 0
     const sum = await readSum(fileSystem, segment.sumPath, segment.baseOffset)
     if (sum !== undefined) {
@@ -134,10 +135,16 @@ async function restoreSealed({ disk }: RecoveryContext, segments: readonly FileS
     } else {
       const damage = await segment.scanFile(sizeInBytes)
       if (damage !== undefined) throw corruption(damage)
+      unsummed.push(segment)
     }
     if (segment.endOffset === next.baseOffset || gaps.hasJoint(segment.endOffset, next.baseOffset)) continue
     const reason = `the segment before it ends at ${segment.endOffset}, so a segment is missing or not in its place`
     throw missing(next.path, segment.endOffset, reason)
+  }
+  // Only where nothing is wrong: of a damaged log nothing is touched.
+  for (const segment of unsummed) {
+    await segment.sealIndex()
+    await saySum(fileSystem, segment)
   }
 }
 
