@@ -1,0 +1,22 @@
+import { describe, expect, it } from 'vitest'
+import { flipBits, killedWithTail, threeSegments } from './bit-flips.js'
+
+// Every bit of every byte is for the deep tests; here each byte loses one.
+describe('a flipped bit', () => {
+  it('after a clean close is caught or harmless, in every byte of every file', async () => {
+    const { tried, failures, cut, caught, harmless } = await flipBits(await threeSegments(), (byte) => [byte % 8])
+    expect(failures).toEqual([])
+    expect(cut).toBe(0)
+    expect(Array.from(caught.values()).reduce((sum, count) => sum + count, 0) + harmless).toBe(tried)
+    expect(caught.get('OTTLA_CORRUPTION')).toBeGreaterThan(500)
+  })
+
+  it('after a crash is caught, harmless, or behind the durable mark, where it is cut and reported', async () => {
+    const { failures, cut, caught } = await flipBits(await killedWithTail(), (byte) => [(byte + 3) % 8])
+    expect(failures).toEqual([])
+    expect(caught.get('OTTLA_CORRUPTION')).toBeGreaterThan(500)
+    // The one batch that the mark did not reach yet.
+    expect(cut).toBeGreaterThan(50)
+    expect(cut).toBeLessThan(200)
+  })
+})
