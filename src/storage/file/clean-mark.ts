@@ -18,8 +18,8 @@ export interface SegmentMark {
   /** Of its index files, undefined where they were not written. */
   readonly indexBytes: number | undefined
   readonly timeIndexBytes: number | undefined
-  /** CRC-32C of the log file; undefined where an earlier release wrote the mark. */
-  readonly crc32c: number | undefined
+  /** CRC-32C of the headers of its batches; undefined where an earlier release wrote the mark. */
+  readonly headersCrc32c: number | undefined
   /** CRC-32C of both index files, one behind the other. */
   readonly indexCrc32c: number | undefined
 }
@@ -29,7 +29,7 @@ export type Marks = Map<string, PartitionMark>
 
 export function markOf(segment: FileSegment): SegmentMark {
   const { baseOffset, endOffset, sizeInBytes, maxTimestamp, firstTimestamp } = segment
-  const { indexBytes, timeIndexBytes, crc32c, indexCrc32c } = segment
+  const { indexBytes, timeIndexBytes, headersCrc32c, indexCrc32c } = segment
   return {
     baseOffset,
     endOffset,
@@ -38,7 +38,7 @@ export function markOf(segment: FileSegment): SegmentMark {
     firstTimestamp,
     indexBytes,
     timeIndexBytes,
-    crc32c,
+    headersCrc32c,
     indexCrc32c,
   }
 }
@@ -51,7 +51,7 @@ export function encodeSum(mark: SegmentMark): Uint8Array {
 /** Writes the sum of a sealed segment. Without it the segment is looked at when it is next opened after a crash. */
 export async function saySum(fileSystem: FileSystem, segment: FileSegment): Promise<void> {
   try {
-    await segment.knowCrc()
+    await segment.knowHeadersCrc()
     // Where offsets are missing nothing else would tell a wrong one.
     await writeFile(fileSystem, segment.sumPath, encodeSum(markOf(segment)), segment.hasGaps ? 'synced' : 'cached')
   } catch {

@@ -12,7 +12,7 @@ import { TEMPORARY_SUFFIX } from './layout.js'
  *
  *     NNN.durable = *entry
  *     entry       = length:i32 crc:i32 | end-offset:i64 position:i64 max-timestamp:i64 its-offset:i64
- *                   first-timestamp:i64 file-crc:i32 offset-bytes:i32 | .index entries | .timeindex entries
+ *                   first-timestamp:i64 headers-crc:i32 offset-bytes:i32 | .index entries | .timeindex entries
  *
  * `length` and `crc` (CRC-32C) are those of what follows them. Each entry has the index entries that came since the
  * one before, so that the index of what is not read need not be made anew. The first entry that is torn ends the file.
@@ -23,8 +23,8 @@ export interface DurablePoint {
   readonly maxTimestamp: number
   readonly offsetOfMaxTimestamp: number
   readonly firstTimestamp: number
-  /** CRC-32C of the file up to `position`. */
-  readonly crc: number
+  /** CRC-32C of the headers of the batches up to `position`. */
+  readonly headersCrc: number
   /** How many entries of the indexes lie before it. */
   readonly offsetEntries: number
   readonly timeEntries: number
@@ -120,7 +120,7 @@ export async function readDurablePoint(
     maxTimestamp: readInt64(bytes, last + 16),
     offsetOfMaxTimestamp: readInt64(bytes, last + 24),
     firstTimestamp: readInt64(bytes, last + 32),
-    crc: readInt32(bytes, last + 40) >>> 0,
+    headersCrc: readInt32(bytes, last + 40) >>> 0,
     offsetEntries: index.offsetEntryCount,
     timeEntries: index.timeEntryCount,
   }
@@ -138,7 +138,7 @@ function encodeEntry(point: DurablePoint, index: SegmentIndex, fromOffset: numbe
   writeInt64(entry, start + 16, point.maxTimestamp)
   writeInt64(entry, start + 24, point.offsetOfMaxTimestamp)
   writeInt64(entry, start + 32, point.firstTimestamp)
-  writeInt32(entry, start + 40, point.crc | 0)
+  writeInt32(entry, start + 40, point.headersCrc | 0)
   writeInt32(entry, start + 44, offsets.length)
   entry.set(offsets, start + POINT_BYTES)
   entry.set(times, start + POINT_BYTES + offsets.length)

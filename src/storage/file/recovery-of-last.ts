@@ -133,7 +133,7 @@ async function rewrite(segment: FileSegment, from: number): Promise<void> {
 export async function sayDurable(segment: FileSegment, durableMark: DurableMark): Promise<void> {
   try {
     const index = await segment.index()
-    await segment.knowCrc()
+    await segment.knowHeadersCrc()
     const point = segment.durablePoint()
     if (point !== undefined && point.position > 0) await durableMark.write(point, index)
   } catch {

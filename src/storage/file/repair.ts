@@ -3,9 +3,9 @@ import { OttlaError } from '../../errors.js'
 import type { Repair } from '../storage.js'
 import { type FoundDamage, findWholeBatch, scanBatches } from './batch-scan.js'
 import { readSum } from './clean-mark.js'
-import { crcOfFile } from './file-crc.js'
 import { type OpenFile, readAll, removeIfThere, writeAll, writeFileAtomically } from './file-system.js'
 import { Gaps, type Joint } from './gaps.js'
+import { CRC_OF_NOTHING, crcWithHeader } from './headers-crc.js'
 import {
   CLEANED_SUFFIX,
   CORRUPT_SUFFIX,
@@ -54,6 +54,7 @@ interface Scanned {
   readonly runs: { readonly from: number; to: number }[]
   readonly damages: (FoundDamage & { readonly endOffset: number; readonly removedBytes: number })[]
   readonly endOffset: number
+  readonly headersCrc: number
 }
 
 class PartitionRepair {
@@ -177,10 +178,8 @@ class PartitionRepair {
     const sum = await readSum(fileSystem, segment.sumPath, segment.baseOffset)
     const scanned = await segment.use((file) => scanAll(file, segment, sizeInBytes, hasGaps))
     const { path: file, baseOffset } = segment
-    if (scanned.damages.length > 0 || sum === undefined || sum.crc32c === undefined) return scanned
-    if (sum.sizeInBytes === sizeInBytes && (await segment.use((open) => crcOfFile(open, sizeInBytes))) === sum.crc32c) {
-      return scanned
-    }
+    if (scanned.damages.length > 0 || sum?.headersCrc32c === undefined) return scanned
+    if (sum.sizeInBytes === sizeInBytes && scanned.headersCrc === sum.headersCrc32c) return scanned
     const isShort = sizeInBytes < sum.sizeInBytes
     const damage = {
       file,
@@ -296,6 +295,7 @@ async function scanAll(file: OpenFile, segment: FileSegment, to: number, hasGaps
   const runs: Scanned['runs'] = []
   const damages: Scanned['damages'] = []
   let endOffset = segment.baseOffset
+  let headersCrc = CRC_OF_NOTHING
   let mayGap = hasGaps
   for (let from = 0; from < to; ) {
     const run = { from, to: from }
@@ -303,6 +303,7 @@ async function scanAll(file: OpenFile, segment: FileSegment, to: number, hasGaps
     const damage = await scanBatches(file, { path: segment.path, from, to, expected }, (batch, position) => {
       run.to = position + batch.sizeInBytes
       endOffset = batch.lastOffset + 1
+      headersCrc = crcWithHeader(headersCrc, batch.buffer, batch.start)
       // What was missing is behind.
       return hasGaps || !mayGap
     })
@@ -321,7 +322,7 @@ async function scanAll(file: OpenFile, segment: FileSegment, to: number, hasGaps
     from = next?.position ?? to
     mayGap = true
   }
-  return { runs, damages, endOffset }
+  return { runs, damages, endOffset, headersCrc }
 }
 
 /** A whole batch may have a wrong offset, which no checksum covers: then the one behind it does not follow. */

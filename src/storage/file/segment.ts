@@ -5,11 +5,10 @@ import { type IndexedPosition, SegmentIndex } from '../segment-index.js'
 import type { Segment } from '../storage.js'
 import { corruption, type Expected, type FoundDamage, scanBatches } from './batch-scan.js'
 import type { SegmentMark } from './clean-mark.js'
-import { CRC_OF_NOTHING, crcWithBatch } from './crc32c-of-file.js'
 import type { DurablePoint } from './durable-mark.js'
-import { crcOfFile } from './file-crc.js'
 import { type FileSystem, type OpenFile, writeAll } from './file-system.js'
 import type { HandlePool, PooledFile } from './handle-pool.js'
+import { CRC_OF_NOTHING, crcWithHeader, headersCrcOf } from './headers-crc.js'
 import { IndexFiles } from './index-files.js'
 import { DURABLE_SUFFIX, INDEX_SUFFIX, LOG_SUFFIX, offsetPath, SUM_SUFFIX, TIME_INDEX_SUFFIX } from './layout.js'
 import type { Limiter } from './limiter.js'
@@ -35,10 +34,10 @@ export class FileSegment implements Segment, PooledFile {
   firstTimestamp = -1
   /** A sealed segment does not grow, and has its index files. */
   isSealed = false
-  /** Offsets may be missing between its batches. Then only the checksum of the whole file tells a wrong one. */
+  /** Offsets may be missing between its batches. Then only the checksum of all headers tells a wrong one. */
   hasGaps = false
-  /** CRC-32C of the file; undefined where it would have to be read for that. */
-  crc32c: number | undefined = CRC_OF_NOTHING
+  /** CRC-32C of the headers of its batches; undefined where they would have to be read for that. */
+  headersCrc32c: number | undefined = CRC_OF_NOTHING
   readonly #disk: Disk
   readonly #pathPrefix: string
   readonly #indexIntervalBytes: number | undefined
@@ -108,7 +107,7 @@ export class FileSegment implements Segment, PooledFile {
     this.sizeInBytes = mark.sizeInBytes
     this.maxTimestamp = mark.maxTimestamp
     this.firstTimestamp = mark.firstTimestamp
-    this.crc32c = mark.crc32c
+    this.headersCrc32c = mark.headersCrc32c
     const { indexBytes: offsetBytes, timeIndexBytes: timeBytes, indexCrc32c } = mark
     this.#indexFiles.known =
       offsetBytes === undefined || timeBytes === undefined ? undefined : { offsetBytes, timeBytes, crc32c: indexCrc32c }
@@ -121,7 +120,7 @@ export class FileSegment implements Segment, PooledFile {
     this.sizeInBytes = point.position
     this.maxTimestamp = point.maxTimestamp
     this.firstTimestamp = point.firstTimestamp
-    this.crc32c = point.crc
+    this.headersCrc32c = point.headersCrc
     this.#index = index
     this.#indexIsSaved = false
     this.#mustBeVerified()
@@ -130,14 +129,14 @@ export class FileSegment implements Segment, PooledFile {
   /** What is said of it once it is durable as it is now; undefined where that would take a read. */
   durablePoint(): DurablePoint | undefined {
     const index = this.#index
-    if (index === undefined || this.crc32c === undefined) return undefined
+    if (index === undefined || this.headersCrc32c === undefined) return undefined
     return {
       endOffset: this.endOffset,
       position: this.sizeInBytes,
       maxTimestamp: this.maxTimestamp,
       offsetOfMaxTimestamp: index.offsetOfMaxTimestamp,
       firstTimestamp: this.firstTimestamp,
-      crc: this.crc32c,
+      headersCrc: this.headersCrc32c,
       offsetEntries: index.offsetEntryCount,
       timeEntries: index.timeEntryCount,
     }
@@ -159,7 +158,7 @@ export class FileSegment implements Segment, PooledFile {
     index.add(lastOffset, this.sizeInBytes, sizeInBytes, maxTimestamp)
     if (this.sizeInBytes === 0) this.firstTimestamp = maxTimestamp
     if (maxTimestamp > this.maxTimestamp) this.maxTimestamp = maxTimestamp
-    if (this.crc32c !== undefined) this.crc32c = crcWithBatch(this.crc32c, batch.bytes(), 0, sizeInBytes)
+    if (this.headersCrc32c !== undefined) this.headersCrc32c = crcWithHeader(this.headersCrc32c, batch.bytes(), 0)
     this.sizeInBytes += sizeInBytes
     this.endOffset = lastOffset + 1
     this.#indexIsSaved = false
@@ -277,7 +276,7 @@ export class FileSegment implements Segment, PooledFile {
     // First here, so that no read goes for bytes that are about to go.
     this.#cuts++
     this.isSealed = false
-    if (sizeInBytes < this.sizeInBytes) this.crc32c = sizeInBytes === 0 ? CRC_OF_NOTHING : undefined
+    if (sizeInBytes < this.sizeInBytes) this.headersCrc32c = sizeInBytes === 0 ? CRC_OF_NOTHING : undefined
     this.sizeInBytes = sizeInBytes
     this.endOffset = endOffset
     this.maxTimestamp = index.maxTimestamp
@@ -356,30 +355,34 @@ export class FileSegment implements Segment, PooledFile {
   }
 
   /** Reads the file where the checksum is not known. */
-  async knowCrc(): Promise<number> {
-    const { sizeInBytes } = this
-    this.crc32c ??= await this.use((file) => crcOfFile(file, sizeInBytes))
-    return this.crc32c
+  async knowHeadersCrc(): Promise<number> {
+    this.headersCrc32c ??= await this.#readHeadersCrc(this.sizeInBytes)
+    return this.headersCrc32c
+  }
+
+  async #readHeadersCrc(sizeInBytes: number): Promise<number> {
+    const found = await this.use((file) => headersCrcOf(file, this.path, this.baseOffset, sizeInBytes))
+    if (typeof found === 'number') return found
+    throw corruption(found)
   }
 
   #mustBeVerified(): void {
-    if (!this.hasGaps || this.crc32c === undefined || this.sizeInBytes === 0) return
-    this.#unverified = { sizeInBytes: this.sizeInBytes, crc: this.crc32c }
+    if (!this.hasGaps || this.headersCrc32c === undefined || this.sizeInBytes === 0) return
+    this.#unverified = { sizeInBytes: this.sizeInBytes, crc: this.headersCrc32c }
   }
 
-  /** Where offsets may be missing, a wrong one shows only in the checksum of all that was there. */
+  /** Where offsets may be missing, a wrong one shows only in the checksum of all headers. */
   async #verifyWhole(): Promise<void> {
     const unverified = this.#unverified
     if (unverified === undefined) return
     const { sizeInBytes, crc } = unverified
-    const found = await this.use((file) => crcOfFile(file, sizeInBytes))
-    if (found !== crc) {
+    if ((await this.#readHeadersCrc(sizeInBytes)) !== crc) {
       throw corruption({
         file: this.path,
         position: 0,
         expectedOffset: this.baseOffset,
         kind: 'sum',
-        reason: `its first ${sizeInBytes} bytes are not those that were written, as their checksum shows`,
+        reason: `the batches in its first ${sizeInBytes} bytes are not those that were written, as the checksum of their headers shows`,
         cause: undefined,
       })
     }

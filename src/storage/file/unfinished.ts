@@ -2,8 +2,8 @@ import { join } from 'node:path'
 import { corruption } from './batch-scan.js'
 import { decodeChecked } from './checked-json.js'
 import { encodeSum, readSum, type SegmentMark } from './clean-mark.js'
-import { crcOfFile } from './file-crc.js'
 import { type FileSystem, readFile, writeFile } from './file-system.js'
+import { headersCrcOf } from './headers-crc.js'
 import {
   CLEANED_SUFFIX,
   DELETED_SUFFIX,
@@ -106,7 +106,7 @@ async function lacksSum(fileSystem: FileSystem, sumPath: string, sum: SegmentMar
   if ((await fileSystem.stat(logPath))?.sizeInBytes !== sum.sizeInBytes) return false
   const file = await fileSystem.open(logPath, 'read')
   try {
-    return (await crcOfFile(file, sum.sizeInBytes)) === sum.crc32c
+    return (await headersCrcOf(file, logPath, sum.baseOffset, sum.sizeInBytes)) === sum.headersCrc32c
   } finally {
     await file.close()
   }
