@@ -24,6 +24,7 @@ const ERRORS = {
   OTTLA_INVALID_SESSION_TIMEOUT: { kafkaCode: 26, retriable: false },
   OTTLA_INVALID_TOPIC: { kafkaCode: 17, retriable: false },
   OTTLA_LOCKED: { kafkaCode: -1, retriable: true },
+  OTTLA_MALFORMED_FRAME: { kafkaCode: 42, retriable: false },
   OTTLA_MEMBER_ID_REQUIRED: { kafkaCode: 79, retriable: true },
   OTTLA_MESSAGE_TOO_LARGE: { kafkaCode: 10, retriable: false },
   OTTLA_NEVER_IDLE: { kafkaCode: -1, retriable: false },
@@ -41,6 +42,7 @@ const ERRORS = {
   OTTLA_UNKNOWN_TOPIC_OR_PARTITION: { kafkaCode: 3, retriable: true },
   OTTLA_UNSUPPORTED_COMPRESSION: { kafkaCode: 76, retriable: false },
   OTTLA_UNSUPPORTED_FORMAT: { kafkaCode: 43, retriable: false },
+  OTTLA_UNSUPPORTED_VERSION: { kafkaCode: 35, retriable: false },
 } as const
 
 /** The stable name of what went wrong; docs/errors.md has a heading for each. */
