@@ -36,10 +36,10 @@ export function surviveMutations(rounds: number, seed: number): Survival {
   return survival
 }
 
-type Random = (below: number) => number
+export type Random = (below: number) => number
 
 /** mulberry32. */
-function randomFrom(seed: number): Random {
+export function randomFrom(seed: number): Random {
   let state = seed | 0
   return (below) => {
     state = (state + 0x6d2b79f5) | 0
@@ -64,7 +64,7 @@ function validBatches(): Uint8Array[] {
 }
 
 /** Values that lengths, counts and varints go wrong at. */
-const EXTREMES: readonly (readonly number[])[] = [
+export const EXTREMES: readonly (readonly number[])[] = [
   [0x00],
   [0x01],
   [0x7f],
