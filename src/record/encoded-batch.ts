@@ -24,6 +24,7 @@ import {
   UNKNOWN_ATTRIBUTE_BITS,
 } from './batch-layout.js'
 import { readInt16, readInt32, readInt64, writeInt16, writeInt32, writeInt64 } from './big-endian.js'
+import { decompress } from './compression.js'
 import { crc32c } from './crc32c.js'
 import { EncodedRecordCursor } from './encoded-record-cursor.js'
 import type { CompressionType, RecordBatch, RecordCursor } from './record-batch.js'
@@ -142,13 +143,13 @@ export class EncodedBatch implements RecordBatch {
   }
 
   records(): RecordCursor {
-    if (this.compression !== 'none') {
-      throw new OttlaError(
-        'OTTLA_UNSUPPORTED_COMPRESSION',
-        `The batch at position ${this.start} is compressed (${this.compression}), and compressed batches are not read yet. Send without compression.`,
-      )
-    }
-    return new EncodedRecordCursor(this, this.buffer, this.start + BATCH_HEADER_BYTES, this.start + this.sizeInBytes)
+    const { buffer, start, compression } = this
+    const recordsAt = start + BATCH_HEADER_BYTES
+    const end = start + this.sizeInBytes
+    // Nothing is left to decode in a batch that compaction emptied.
+    if (compression === 'none' || recordsAt === end) return new EncodedRecordCursor(this, buffer, recordsAt, end)
+    const decoded = decompress(compression, buffer.subarray(recordsAt, end), start)
+    return new EncodedRecordCursor(this, decoded, 0, decoded.length)
   }
 
   get #attributes(): number {

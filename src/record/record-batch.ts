@@ -27,7 +27,7 @@ export interface RecordBatch {
   readonly isTransactional: boolean
   /** A marker of a transaction or of the cluster, which no consumer sees. */
   readonly isControl: boolean
-  /** How its records are compressed. A batch that is compressed cannot be walked yet. */
+  /** How its records are compressed; they are decoded when they are walked. */
   readonly compression: CompressionType
   /** True where the broker, not the producer, set the time (Kafka's LogAppendTime). */
   readonly isLogAppendTime: boolean
@@ -39,7 +39,10 @@ export interface RecordBatch {
   bytes(): Uint8Array
   /** Copies the batch to `target` at `position`. The checksum is left out if it was not needed yet. */
   copyTo(target: Uint8Array, position: number): void
-  /** Walks its records. Throws OTTLA_CORRUPTION where the bytes are not what the header says. */
+  /**
+   * Walks its records, of which a compressed batch may hold 128 MiB and has OTTLA_MESSAGE_TOO_LARGE beyond. Throws
+   * OTTLA_CORRUPTION where the bytes are not what the header says.
+   */
   records(): RecordCursor
 }
 
