@@ -7,6 +7,7 @@ import type { Abortable } from './client/producer.js'
 import type { AnyTopic } from './client/topic.js'
 import { brokerSettings } from './engine/config.js'
 import { EmbeddedEngine } from './engine/embedded-engine.js'
+import { ENGINE, type HeldEngine } from './engine/engine-of.js'
 import { OttlaError } from './errors.js'
 import { randomId } from './random-id.js'
 import { MemoryStorage } from './storage/memory-storage.js'
@@ -58,6 +59,7 @@ const IDLE_OPTIONS = {
  */
 export class Broker extends EngineClient {
   readonly #engine: EmbeddedEngine
+  readonly #clock: Clock
   readonly #idle: IdleWatch
   readonly #label: string
 
@@ -67,6 +69,7 @@ export class Broker extends EngineClient {
     // TypeScript sees to it; JavaScript does not.
     if (engine === undefined) throw invalid('A broker is opened, not constructed: await Broker.open()')
     this.#engine = engine
+    this.#clock = clock
     this.#idle = idle
     this.#label = brokerLabel(id)
   }
@@ -83,6 +86,11 @@ export class Broker extends EngineClient {
     const tell = onRecovery && ((report: RecoveryReport) => callSafely(onRecovery, report))
     const engine = await EmbeddedEngine.open({ storage, clock, settings, onError, onRecovery: tell })
     return new Broker(engine, clock, new IdleWatch(clock, (at) => engine.highWatermark(at)))
+  }
+
+  /** @internal For the other entry points, such as the listener of 'ottla/wire'. */
+  get [ENGINE](): HeldEngine {
+    return { engine: this.#engine, clock: this.#clock }
   }
 
   /**
