@@ -12,6 +12,7 @@ const config: ViteUserConfig = {
     alias: [
       { find: /^ottla$/, replacement: source('src/index.ts') },
       { find: /^ottla\/testing$/, replacement: source('src/testing/index.ts') },
+      { find: /^ottla\/wire$/, replacement: source('src/wire/index.ts') },
     ],
   },
   test: {
