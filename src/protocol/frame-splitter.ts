@@ -9,7 +9,8 @@ const FIRST_BYTES = 64 * 1024
  * OTTLA_MALFORMED_FRAME before anything is kept: a TLS hello or an HTTP request on this port looks like that.
  */
 export class FrameSplitter {
-  readonly #maxBytes: number
+  /** May be changed between two frames. */
+  maxBytes: number
   /** The part of a length that came so far. */
   #length = 0
   #lengthBytes = 0
@@ -18,7 +19,7 @@ export class FrameSplitter {
   #filled = 0
 
   constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes
+    this.maxBytes = maxBytes
   }
 
   /** True while a frame, or its length, has come in part. */
@@ -58,10 +59,10 @@ export class FrameSplitter {
   }
 
   #checkLength(): void {
-    if (this.#length >= 0 && this.#length <= this.#maxBytes) return
+    if (this.#length >= 0 && this.#length <= this.maxBytes) return
     throw new OttlaError(
       'OTTLA_MALFORMED_FRAME',
-      `A frame of ${this.#length} bytes is announced where at most ${this.#maxBytes} are taken. ` +
+      `A frame of ${this.#length} bytes is announced where at most ${this.maxBytes} are taken. ` +
         "Check that the peer speaks Kafka's protocol, and TLS only where it is expected.",
     )
   }

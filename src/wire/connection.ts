@@ -4,9 +4,13 @@ import { OttlaError } from '../errors.js'
 import { FrameSplitter } from '../protocol/frame-splitter.js'
 import { type IncomingRequest, openRequest } from '../protocol/frames.js'
 import type { Api } from '../protocol/message-table.js'
+import { apiVersions } from '../protocol/messages/api-versions.js'
+import { saslAuthenticate } from '../protocol/messages/sasl-authenticate.js'
+import { saslHandshake } from '../protocol/messages/sasl-handshake.js'
 import { reasonOf } from '../reason-of.js'
 import type { Clock } from '../time/clock.js'
 import type { Handler, RequestContext } from './handler.js'
+import type { SaslSession } from './sasl/sasl-session.js'
 
 export interface ConnectionOptions {
   readonly socket: Socket
@@ -14,15 +18,21 @@ export interface ConnectionOptions {
   readonly handlers: ReadonlyMap<number, Handler>
   readonly apis: ReadonlyMap<number, Api>
   /** What every request of this connection finds, whatever it asks for. */
-  readonly context: Omit<RequestContext, 'version' | 'clientId' | 'clientHost' | 'signal'>
+  readonly context: Omit<RequestContext, 'version' | 'clientId' | 'clientHost' | 'signal' | 'sasl'>
+  /** Undefined where nobody is asked who they are. */
+  readonly sasl: SaslSession | undefined
   readonly maxRequestBytes: number
   readonly maxIdleMs: number
-  /** Told once when the connection is over, with why where it was ended from here. */
-  readonly onClose: (reason: string | undefined) => void
+  /** Told why the connection is ended from here. */
+  readonly log: (reason: string) => void
+  /** Told once when the connection is over. */
+  readonly onClose: () => void
 }
 
 /** Requests that wait beyond this many bytes keep the socket from being read. */
 const MOST_WAITING_BYTES = 1024 * 1024
+/** What a client may send before it has proved who it is. Kafka: sasl.server.max.receive.size. */
+const STRANGER_BYTES = 512 * 1024
 /** How long a peer may take to read the last response when the listener closes. */
 const LAST_RESPONSE_MS = 1000
 
@@ -38,6 +48,7 @@ export class Connection {
   readonly #splitter: FrameSplitter
   readonly #cancellation = new Cancellation()
   readonly #clientHost: string
+  readonly #sasl: SaslSession | undefined
   #waiting: Uint8Array[] = []
   #waitingBytes = 0
   #isServing = false
@@ -49,14 +60,16 @@ export class Connection {
     this.#options = options
     const { socket, clock } = options
     this.#socket = socket
-    this.#splitter = new FrameSplitter(options.maxRequestBytes)
+    const { sasl, maxRequestBytes } = options
+    this.#splitter = new FrameSplitter(sasl === undefined ? maxRequestBytes : Math.min(maxRequestBytes, STRANGER_BYTES))
     this.#clientHost = `/${plainAddress(socket.remoteAddress ?? '')}`
+    this.#sasl = options.sasl
     this.#lastActivity = clock.monotonic()
     socket.setNoDelay(true)
     socket.on('data', (chunk: Uint8Array) => this.#receive(chunk))
     // The reason of a reset is the client's own affair; 'close' follows.
     socket.on('error', () => undefined)
-    socket.on('close', () => this.#closed(undefined))
+    socket.on('close', () => this.#closed())
     this.#watchIdle()
   }
 
@@ -96,6 +109,8 @@ export class Connection {
         if (this.#socket.isPaused() && this.#waitingBytes <= MOST_WAITING_BYTES) this.#socket.resume()
         const pieces = await this.#respond(frame)
         if (pieces !== undefined && !this.#write(pieces)) await this.#drained()
+        if (this.#sasl?.isFailed === true) this.#refuse()
+        if (this.#sasl?.isAuthenticated === true) this.#splitter.maxBytes = this.#options.maxRequestBytes
       }
     } catch (error) {
       this.#end(reasonOf(error))
@@ -107,17 +122,28 @@ export class Connection {
 
   async #respond(frame: Uint8Array): Promise<Uint8Array[] | undefined> {
     const { handlers, apis, context } = this.#options
+    const sasl = this.#sasl
+    if (sasl?.expectsBareToken === true) return answerBareToken(sasl, frame)
     const incoming = openRequest(frame, apis)
     const found = incoming.api && handlers.get(incoming.api.key)
     if (found === undefined) throw unknownApi(incoming)
     const { apiVersion, clientId } = incoming.header
+    if (sasl?.isAuthenticated === false && !BEFORE_AUTHENTICATION.has(found.api.key)) throw notAuthenticated(found.api)
     return found.respond(incoming, {
       ...context,
       version: apiVersion,
       clientId: clientId ?? '',
       clientHost: this.#clientHost,
       signal: this.#cancellation,
+      sasl,
     })
+  }
+
+  /** The client has been told, and what else it sent is not looked at. */
+  #refuse(): void {
+    this.#status = 'closing'
+    this.#waiting = []
+    this.#options.log('the client did not prove who it is')
   }
 
   /** False where the client has not read enough yet. */
@@ -163,18 +189,35 @@ export class Connection {
 
   #end(reason: string): void {
     if (this.#status === 'closed') return
-    this.#closed(reason)
+    this.#options.log(reason)
+    this.#closed()
     this.#socket.destroy()
   }
 
-  #closed(reason: string | undefined): void {
+  #closed(): void {
     if (this.#status === 'closed') return
     this.#status = 'closed'
     this.#waiting = []
     this.#cancelIdle?.()
     this.#cancellation.abort()
-    this.#options.onClose(reason)
+    this.#options.onClose()
   }
+}
+
+/** What a client may ask before it has proved who it is. */
+const BEFORE_AUTHENTICATION: ReadonlySet<number> = new Set([apiVersions.key, saslHandshake.key, saslAuthenticate.key])
+
+function notAuthenticated({ name }: Api): OttlaError {
+  return new OttlaError('OTTLA_INVALID_ARGUMENT', `${name} was asked before the client proved who it is.`)
+}
+
+/** A token of the client's that comes without a header is answered without one; a failure has no words there. */
+async function answerBareToken(sasl: SaslSession, frame: Uint8Array): Promise<Uint8Array[] | undefined> {
+  const answer = await sasl.authenticate(frame)
+  if (!(answer instanceof Uint8Array)) return undefined
+  const length = Buffer.alloc(4)
+  length.writeInt32BE(answer.length)
+  return [length, answer]
 }
 
 function unknownApi({ header }: IncomingRequest): OttlaError {

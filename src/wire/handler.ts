@@ -2,6 +2,7 @@ import type { CancelSignal } from '../cancellation.js'
 import type { Engine } from '../engine/engine.js'
 import { answerVersion, encodeResponse, type IncomingRequest, isVersionProbe, readRequest } from '../protocol/frames.js'
 import type { Api, EncodableResponse, RequestOf } from '../protocol/message-table.js'
+import type { SaslSession } from './sasl/sasl-session.js'
 import type { TopicIds } from './topic-ids.js'
 
 /** What a handler knows beside its request. */
@@ -18,6 +19,8 @@ export interface RequestContext {
   readonly autoCreateTopics: boolean
   /** Aborted when the connection ends, so that nothing waits for a client that is gone. */
   readonly signal: CancelSignal
+  /** Undefined where this listener asks nobody who they are. */
+  readonly sasl: SaslSession | undefined
   /** What this listener speaks. */
   readonly apis: readonly Api[]
 }

@@ -24,6 +24,8 @@ import { onOffsetCommit } from './handlers/offset-commit.js'
 import { onOffsetFetch } from './handlers/offset-fetch.js'
 import { onOffsetForLeaderEpoch } from './handlers/offset-for-leader-epoch.js'
 import { onProduce } from './handlers/produce.js'
+import { onSaslAuthenticate } from './handlers/sasl-authenticate.js'
+import { onSaslHandshake } from './handlers/sasl-handshake.js'
 import { onSyncGroup } from './handlers/sync-group.js'
 
 const HANDLERS: readonly Handler[] = [
@@ -52,6 +54,8 @@ const HANDLERS: readonly Handler[] = [
   onOffsetFetch,
   onOffsetForLeaderEpoch,
   onProduce,
+  onSaslAuthenticate,
+  onSaslHandshake,
   onSyncGroup,
 ]
 

@@ -1,1 +1,1 @@
-export { type Listener, type ListenOptions, listen } from './server.js'
+export { type Listener, type ListenOptions, listen, type SaslOptions } from './server.js'

@@ -1,10 +1,12 @@
 import { createServer, type Server, type Socket } from 'node:net'
+import type { TlsOptions } from 'node:tls'
 import type { Broker } from '../broker.js'
 import { aBoolean, aFunction, checkOptions, countOrInfinity, invalid, wholeNumber } from '../client/options.js'
 import { engineOf, type HeldEngine } from '../engine/engine-of.js'
 import { Connection, plainAddress } from './connection.js'
 import type { Node } from './handler.js'
 import { handlersByKey } from './handlers.js'
+import type { SaslMechanism, SaslSession } from './sasl/sasl-session.js'
 import { TopicIds } from './topic-ids.js'
 
 /** What `listen` takes beside the broker. */
@@ -29,8 +31,20 @@ export interface ListenOptions {
   connectionsMaxIdleMs?: number
   /** More connections than this are closed at once. Default Infinity. Kafka: max.connections. */
   maxConnections?: number
+  /** Talks TLS, with these options of Node's `tls.createServer`, such as `key` and `cert`. Default: plain text. */
+  tls?: TlsOptions
+  /** Asks clients who they are, and serves nobody else. Default: nobody is asked. */
+  sasl?: SaslOptions
   /** Told in one line of each connection that was closed from here, and why. */
   log?: (line: string) => void
+}
+
+/** Who may come in, and how they prove it. */
+export interface SaslOptions {
+  /** Default: all that there are. Kafka: sasl.enabled.mechanisms. */
+  mechanisms?: readonly ('PLAIN' | 'SCRAM-SHA-256' | 'SCRAM-SHA-512')[]
+  /** Passwords by user, or what finds the password of a user: undefined for one that is not known. */
+  users: Readonly<Record<string, string>> | ((username: string) => string | undefined | Promise<string | undefined>)
 }
 
 /** An open door to a broker. */
@@ -44,17 +58,29 @@ export interface Listener extends AsyncDisposable {
 }
 
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? undefined : 'a string')
+const anObject = (value: unknown): string | undefined =>
+  typeof value === 'object' && value !== null ? undefined : 'an object'
 const PORT = wholeNumber(0, 65_535)
+const MECHANISMS: readonly SaslMechanism[] = ['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']
 const OPTIONS = {
   host: text,
   port: PORT,
-  advertised: (value: unknown) => (typeof value === 'object' && value !== null ? undefined : 'an object'),
+  advertised: anObject,
   autoCreateTopics: aBoolean,
   nodeId: wholeNumber(0, 2 ** 31 - 1),
   socketRequestMaxBytes: wholeNumber(1024, 2 ** 31 - 1),
   connectionsMaxIdleMs: countOrInfinity(1),
   maxConnections: countOrInfinity(1),
+  tls: anObject,
+  sasl: anObject,
   log: aFunction,
+}
+const SASL = {
+  mechanisms: (value: unknown) =>
+    Array.isArray(value) && value.length > 0 && value.every((each) => MECHANISMS.some((known) => known === each))
+      ? undefined
+      : `an array of ${MECHANISMS.join(', ')}`,
+  users: (value: unknown) => (typeof value === 'function' ? undefined : anObject(value) && 'an object or a function'),
 }
 const ADVERTISED = { host: text, port: PORT }
 
@@ -74,9 +100,26 @@ export async function listen(broker: Broker, options: ListenOptions = {}): Promi
   checkOptions('advertised', options.advertised, ADVERTISED)
   const held = engineOf(broker)
   if (held === undefined) throw invalid('listen takes a broker: listen(await Broker.open())')
-  const server = new WireServer(held, options)
+  if (options.sasl !== undefined) {
+    checkOptions('sasl', options.sasl, SASL)
+    if (options.sasl.users === undefined) throw invalid('The option sasl takes users: { alice: password }')
+  }
+  const { tls, sasl } = options
+  // TLS and cryptography are loaded for those who want them.
+  const newServer = tls === undefined ? createServer : (await import('node:tls')).createServer.bind(undefined, tls)
+  const server = new WireServer(held, options, newServer(), sasl && (await sessionsOf(sasl)))
   await server.open()
   return server
+}
+
+/** Makes what asks each connection who it is. */
+async function sessionsOf({ users, mechanisms = MECHANISMS }: SaslOptions): Promise<() => SaslSession> {
+  const { SaslSession } = await import('./sasl/sasl-session.js')
+  const passwordOf = async (username: string): Promise<string | undefined> => {
+    if (typeof users === 'function') return users(username)
+    return Object.hasOwn(users, username) ? users[username] : undefined
+  }
+  return () => new SaslSession({ mechanisms, passwordOf })
 }
 
 const WILDCARDS: ReadonlySet<string> = new Set(['', '0.0.0.0', '::'])
@@ -90,15 +133,29 @@ class WireServer implements Listener {
   readonly #connections = new Set<Connection>()
   readonly #handlers = handlersByKey()
   readonly #apis = new Map([...this.#handlers].map(([key, { api }]) => [key, api]))
+  readonly #newSession: (() => SaslSession) | undefined
+  /** Sockets by the address of their peer whose TLS is not agreed upon yet. */
+  readonly #handshaking = new Map<string, Socket>()
   #port = 0
   #closing: Promise<void> | undefined
 
-  constructor(held: HeldEngine, options: ListenOptions) {
+  constructor(held: HeldEngine, options: ListenOptions, server: Server, newSession: (() => SaslSession) | undefined) {
     this.#held = held
     this.#options = options
     this.host = options.host ?? '127.0.0.1'
     this.#topicIds = new TopicIds(held.engine)
-    this.#server = createServer((socket) => this.#accept(socket))
+    this.#newSession = newSession
+    this.#server = server
+    const { maxConnections = Number.POSITIVE_INFINITY, tls } = options
+    if (maxConnections < Number.POSITIVE_INFINITY) server.maxConnections = maxConnections
+    server.on('drop', (peer) => this.#log(`${peer?.remoteAddress}:${peer?.remotePort}`, `${maxConnections} are open`))
+    if (tls === undefined) {
+      server.on('connection', (socket: Socket) => this.#accept(socket))
+    } else {
+      server.on('connection', (socket: Socket) => this.#handshake(socket))
+      server.on('secureConnection', (socket: Socket) => this.#accept(socket))
+      server.on('tlsClientError', (error: Error, socket: Socket) => this.#log(peerOf(socket), error.message))
+    }
   }
 
   get port(): number {
@@ -137,15 +194,22 @@ class WireServer implements Listener {
     // The server is closed when the last connection is.
     const closed = new Promise((resolve) => this.#server.close(resolve))
     for (const connection of this.#connections) connection.close()
+    for (const socket of this.#handshaking.values()) socket.destroy()
     await closed
   }
 
+  #handshake(socket: Socket): void {
+    const peer = peerOf(socket)
+    this.#handshaking.set(peer, socket)
+    socket.on('close', () => this.#handshaking.delete(peer))
+  }
+
   #accept(socket: Socket): void {
-    const { connectionsMaxIdleMs = 600_000, socketRequestMaxBytes = 104_857_600, maxConnections } = this.#options
-    const peer = `${plainAddress(socket.remoteAddress ?? '')}:${socket.remotePort}`
-    if (this.#closing !== undefined || this.#connections.size >= (maxConnections ?? Number.POSITIVE_INFINITY)) {
+    const { connectionsMaxIdleMs = 600_000, socketRequestMaxBytes = 104_857_600 } = this.#options
+    const peer = peerOf(socket)
+    this.#handshaking.delete(peer)
+    if (this.#closing !== undefined) {
       socket.destroy()
-      this.#options.log?.(`Connection of ${peer} closed: ${maxConnections} are open`)
       return
     }
     const connection: Connection = new Connection({
@@ -162,12 +226,15 @@ class WireServer implements Listener {
       },
       maxRequestBytes: socketRequestMaxBytes,
       maxIdleMs: connectionsMaxIdleMs,
-      onClose: (reason) => {
-        this.#connections.delete(connection)
-        if (reason !== undefined) this.#options.log?.(`Connection of ${peer} closed: ${reason}`)
-      },
+      sasl: this.#newSession?.(),
+      log: (reason) => this.#log(peer, reason),
+      onClose: () => this.#connections.delete(connection),
     })
     this.#connections.add(connection)
+  }
+
+  #log(peer: string, reason: string): void {
+    this.#options.log?.(`Connection of ${peer} closed: ${reason}`)
   }
 
   #nodeFor(socket: Socket): Node {
@@ -175,4 +242,8 @@ class WireServer implements Listener {
     const reached = WILDCARDS.has(this.host) ? plainAddress(socket.localAddress ?? this.host) : this.host
     return { nodeId, host: advertised?.host ?? reached, port: advertised?.port ?? this.#port }
   }
+}
+
+function peerOf({ remoteAddress = '', remotePort }: Socket): string {
+  return `${plainAddress(remoteAddress)}:${remotePort}`
 }

@@ -31,10 +31,14 @@ export class WireClient implements AsyncDisposable {
     })
   }
 
-  static async to(port: number): Promise<WireClient> {
-    const socket = connect(port, '127.0.0.1')
+  static to(port: number): Promise<WireClient> {
+    return WireClient.over(connect(port, '127.0.0.1'), 'connect')
+  }
+
+  /** `ready` is the event by which the socket says that it can be used. */
+  static async over(socket: Socket, ready: string): Promise<WireClient> {
     await new Promise<void>((resolve, reject) => {
-      socket.once('connect', resolve)
+      socket.once(ready, resolve)
       socket.once('error', reject)
     })
     return new WireClient(socket)
@@ -50,7 +54,7 @@ export class WireClient implements AsyncDisposable {
 
   async answer<A extends Api>(api: A, version: number, correlationId: number): Promise<ResponseOf<A>> {
     for (;;) {
-      const frame = this.received.find((candidate) => correlationIdOf(candidate) === correlationId)
+      const frame = this.received.find((each) => each.length >= 4 && correlationIdOf(each) === correlationId)
       if (frame !== undefined) return decodeResponse(api, version, frame)
       if (this.#isClosed) throw new Error(`the connection was closed instead of an answer to ${api.name} ${version}`)
       await new Promise<void>((resolve) => this.#waiting.push(resolve))
