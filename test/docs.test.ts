@@ -11,7 +11,7 @@ import { snippetsOf, unknownBlocks, writeSnippets } from './docs/snippets.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url)).replace(/[\\/]$/, '')
 const cache = join(root, '.cache', 'docs')
-const entries = [join(root, 'src', 'index.ts'), join(root, 'src', 'testing', 'index.ts')]
+const entries = ['index.ts', 'testing/index.ts', 'wire/index.ts'].map((entry) => join(root, 'src', entry))
 
 const pages = readPages(root)
 const snippets = pages.flatMap((page) => snippetsOf(page, cache))

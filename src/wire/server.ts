@@ -49,7 +49,9 @@ export interface SaslOptions {
 
 /** An open door to a broker. */
 export interface Listener extends AsyncDisposable {
+  /** The interface that is listened on. */
   readonly host: string
+  /** The port that was given, or the free one that was found. */
   readonly port: number
   /** What clients take as their bootstrap servers: `127.0.0.1:9092`. */
   readonly bootstrapServers: string

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { Topic } from 'ottla'
 import { describe, expect, it } from 'vitest'
 import { APIS } from '../../src/protocol/apis.js'
@@ -59,6 +60,13 @@ describe('the listener', () => {
       }
     }
     expect(answers).toBeGreaterThan(150)
+    // So the page says.
+    const page = readFileSync(new URL('../../docs/kafka-compatibility.md', import.meta.url), 'utf8')
+    const rows = apiKeys.map(({ apiKey, minVersion: min, maxVersion: max }) => {
+      const name = APIS.find(({ key }) => key === apiKey)?.name
+      return `| ${apiKey} | ${name} | ${min === max ? min : `${min}-${max}`} |`
+    })
+    expect(page.match(/^\| \d+ \|.*$/gm)).toEqual(rows)
     expect(lines).toEqual([])
   })
 
