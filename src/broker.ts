@@ -2,10 +2,10 @@ import { EngineClient, nameOfTopic } from './client/client.js'
 import { throwUncaught } from './client/events.js'
 import { IdleWatch } from './client/idle.js'
 import { brokerLabel, isInside } from './client/inside-handler.js'
-import { aFunction, aSignal, checkOptions, invalid } from './client/options.js'
+import { aFunction, aSignal, checkOptions, invalid, oneOf } from './client/options.js'
 import type { Abortable } from './client/producer.js'
 import type { AnyTopic } from './client/topic.js'
-import { brokerSettings } from './engine/config.js'
+import { brokerSettings, type ConfigDefaults } from './engine/config.js'
 import { EmbeddedEngine } from './engine/embedded-engine.js'
 import { ENGINE, type HeldEngine } from './engine/engine-of.js'
 import { OttlaError } from './errors.js'
@@ -20,6 +20,12 @@ export interface BrokerOptions {
   storage?: Storage
   /** Broker-wide defaults, by Kafka's names in camelCase, such as `numPartitions` or `logRetentionMs`. */
   config?: Record<string, unknown>
+  /**
+   * Whose defaults hold for what `config` leaves out. `'ottla'` keeps messages for ever, and a group begins at once.
+   * `'kafka'` does what a Kafka of its own does: messages go after seven days, the first rebalance of a new group waits
+   * three seconds for more members, and `__consumer_offsets` has 50 partitions. Default `'ottla'`.
+   */
+  defaults?: ConfigDefaults
   /** Told what failed in the background, such as a retention that could not drop a segment. Without it that is an uncaught exception. */
   onError?: (error: OttlaError) => void
   /** Told of what opening had to mend after a crash, as soon as it is mended: all that `broker.recovery` lists then. */
@@ -38,6 +44,7 @@ const BROKER_OPTIONS = {
   storage: hasMethod('openPartition', 'a Storage'),
   config: (value: unknown) =>
     typeof value === 'object' && value !== null && !Array.isArray(value) ? undefined : 'an object',
+  defaults: oneOf('ottla', 'kafka'),
   onError: aFunction,
   onRecovery: aFunction,
   clock: hasMethod('monotonic', 'a Clock'),
@@ -81,8 +88,9 @@ export class Broker extends EngineClient {
    */
   static async open(options: BrokerOptions = {}): Promise<Broker> {
     checkOptions('Broker.open', options, BROKER_OPTIONS)
-    const { storage = new MemoryStorage(), config, onError = throwUncaught, onRecovery, clock = systemClock } = options
-    const settings = brokerSettings(config, storage)
+    const { storage = new MemoryStorage(), config, defaults, onError = throwUncaught } = options
+    const { onRecovery, clock = systemClock } = options
+    const settings = brokerSettings(config, storage, defaults)
     const tell = onRecovery && ((report: RecoveryReport) => callSafely(onRecovery, report))
     const engine = await EmbeddedEngine.open({ storage, clock, settings, onError, onRecovery: tell })
     return new Broker(engine, clock, new IdleWatch(clock, (at) => engine.highWatermark(at)))

@@ -38,8 +38,12 @@ interface OwnBrokerSettings {
   readonly offsetsTopicNumPartitions: number
 }
 
+/** Whose defaults hold for what is not given: an embedded broker loses nothing by itself, a Kafka of its own does. */
+export type ConfigDefaults = 'ottla' | 'kafka'
+
 export interface BrokerSettings extends OwnBrokerSettings {
   readonly topicDefaults: TopicSettings
+  readonly defaults: ConfigDefaults
   /** The configs that were given, by Kafka's names. */
   readonly given: Readonly<Record<string, string>>
 }
@@ -74,6 +78,8 @@ interface Config<Value extends number | string> {
   readonly brokerName: string
   readonly type: ConfigType
   readonly defaultValue: Value
+  /** Where Kafka's differs. */
+  readonly kafkaDefaultValue?: Value
   /** Undefined when the value is not allowed. */
   readonly parse: (value: unknown) => Value | undefined
   readonly allowed: string
@@ -102,6 +108,7 @@ const TOPIC_CONFIGS: { readonly [Setting in keyof TopicSettings]: TopicConfig<To
     topicName: 'retention.ms',
     brokerName: 'log.retention.ms',
     defaultValue: -1,
+    kafkaDefaultValue: 7 * DAY_MS,
     ...long(-1),
     documentation: 'How long messages are kept at least, in milliseconds; -1 for ever.',
   },
@@ -168,6 +175,7 @@ const BROKER_CONFIGS: { readonly [Setting in keyof OwnBrokerSettings]: Config<Ow
   groupInitialRebalanceDelayMs: {
     brokerName: 'group.initial.rebalance.delay.ms',
     defaultValue: 0,
+    kafkaDefaultValue: 3000,
     ...int(0),
     documentation: 'How long the first rebalance of a new group waits for more members, in milliseconds.',
   },
@@ -192,6 +200,7 @@ const BROKER_CONFIGS: { readonly [Setting in keyof OwnBrokerSettings]: Config<Ow
   offsetsTopicNumPartitions: {
     brokerName: 'offsets.topic.num.partitions',
     defaultValue: 1,
+    kafkaDefaultValue: 50,
     ...int(1),
     documentation: 'Partitions of __consumer_offsets, fixed when it is created.',
   },
@@ -223,6 +232,21 @@ const BROKER_NAMES: ReadonlyMap<string, Config<number | string>> = new Map(
   ]),
 )
 
+/** A config that a broker takes, in words: for a file or a page that lists them. */
+export interface BrokerConfig {
+  readonly name: string
+  readonly type: ConfigType
+  readonly allowed: string
+  readonly kafkaDefault: string
+  readonly documentation: string
+}
+
+export function listBrokerConfigs(): BrokerConfig[] {
+  return ALL_CONFIGS.map(({ brokerName: name, type, allowed, documentation, ...config }) => {
+    return { name, type, allowed, kafkaDefault: String(defaultOf(config, 'kafka')), documentation }
+  })
+}
+
 /**
  * The broker's configs, by Kafka's names or the same in camelCase, over the defaults; `storage` may bring its own
  * segment size. Throws OTTLA_INVALID_CONFIG.
@@ -230,6 +254,7 @@ const BROKER_NAMES: ReadonlyMap<string, Config<number | string>> = new Map(
 export function brokerSettings(
   config: Readonly<Record<string, unknown>> = {},
   storage: { readonly segmentBytes?: number | undefined } = {},
+  defaults: ConfigDefaults = 'ottla',
 ): BrokerSettings {
   const values = new Map<string, unknown>()
   for (const [name, value] of Object.entries(config)) {
@@ -247,9 +272,9 @@ export function brokerSettings(
     return value
   }
   const topicDefault = <Setting extends keyof TopicSettings>(setting: Setting): TopicSettings[Setting] =>
-    read(TOPIC_CONFIGS[setting], TOPIC_CONFIGS[setting].defaultValue)
+    read(TOPIC_CONFIGS[setting], defaultOf(TOPIC_CONFIGS[setting], defaults))
   const own = <Setting extends keyof OwnBrokerSettings>(setting: Setting): OwnBrokerSettings[Setting] =>
-    read(BROKER_CONFIGS[setting], BROKER_CONFIGS[setting].defaultValue)
+    read(BROKER_CONFIGS[setting], defaultOf(BROKER_CONFIGS[setting], defaults))
 
   if (storage.segmentBytes !== undefined) given[TOPIC_CONFIGS.segmentBytes.brokerName] = String(storage.segmentBytes)
   const settings: BrokerSettings = {
@@ -257,7 +282,10 @@ export function brokerSettings(
       cleanupPolicy: topicDefault('cleanupPolicy'),
       retentionMs: topicDefault('retentionMs'),
       retentionBytes: topicDefault('retentionBytes'),
-      segmentBytes: read(TOPIC_CONFIGS.segmentBytes, storage.segmentBytes ?? TOPIC_CONFIGS.segmentBytes.defaultValue),
+      segmentBytes: read(
+        TOPIC_CONFIGS.segmentBytes,
+        storage.segmentBytes ?? defaultOf(TOPIC_CONFIGS.segmentBytes, defaults),
+      ),
       segmentMs: topicDefault('segmentMs'),
       maxMessageBytes: topicDefault('maxMessageBytes'),
       indexIntervalBytes: topicDefault('indexIntervalBytes'),
@@ -270,6 +298,7 @@ export function brokerSettings(
     groupMaxSessionTimeoutMs: own('groupMaxSessionTimeoutMs'),
     offsetMetadataMaxBytes: own('offsetMetadataMaxBytes'),
     offsetsTopicNumPartitions: own('offsetsTopicNumPartitions'),
+    defaults,
     given,
   }
   if (settings.groupMinSessionTimeoutMs > settings.groupMaxSessionTimeoutMs) {
@@ -365,9 +394,20 @@ export function describeBrokerConfigs(broker: BrokerSettings): ConfigEntry[] {
 
 function brokerSynonyms(config: Config<number | string>, broker: BrokerSettings): ConfigSynonyms {
   const { brokerName: name } = config
-  const byDefault: ConfigSynonym = { name, value: String(config.defaultValue), source: 'DEFAULT_CONFIG' }
+  const byDefault: ConfigSynonym = {
+    name,
+    value: String(defaultOf(config, broker.defaults)),
+    source: 'DEFAULT_CONFIG',
+  }
   const value = broker.given[name]
   return value === undefined ? [byDefault] : [{ name, value, source: 'STATIC_BROKER_CONFIG' }, byDefault]
+}
+
+function defaultOf<Value>(
+  config: { readonly defaultValue: Value; readonly kafkaDefaultValue?: Value },
+  defaults: ConfigDefaults,
+): Value {
+  return defaults === 'kafka' ? (config.kafkaDefaultValue ?? config.defaultValue) : config.defaultValue
 }
 
 function describe(

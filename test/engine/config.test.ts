@@ -46,13 +46,6 @@ function refusal(act: () => unknown): string {
   return 'not refused'
 }
 
-/** Kafka's own defaults where ottla's are others. */
-const KAFKA_DEFAULTS = {
-  'log.retention.ms': 604_800_000,
-  'group.initial.rebalance.delay.ms': 3000,
-  'offsets.topic.num.partitions': 50,
-}
-
 const camelCase = (name: string): string => name.replace(/\.(.)/g, (_, letter: string) => letter.toUpperCase())
 
 function entryOf(entries: readonly ConfigEntry[], name: string): ConfigEntry {
@@ -63,7 +56,7 @@ function entryOf(entries: readonly ConfigEntry[], name: string): ConfigEntry {
 
 describe('the table of configs', () => {
   it("has Kafka's names, types and, where a server asks for them, defaults", () => {
-    const kafka = brokerSettings(KAFKA_DEFAULTS)
+    const kafka = brokerSettings({}, {}, 'kafka')
     expect(describeTopicConfigs({}, kafka).map(({ name, type, value }) => [name, type, value])).toEqual(
       KAFKA_TOPIC_CONFIGS.map(([name, type, value]) => [name, type, value]),
     )
@@ -71,6 +64,8 @@ describe('the table of configs', () => {
       ...KAFKA_TOPIC_CONFIGS.map(([, type, value, , brokerName]) => [brokerName, type, value]),
       ...KAFKA_BROKER_CONFIGS,
     ])
+    const entries = [...describeBrokerConfigs(kafka), ...describeTopicConfigs({}, kafka)]
+    expect(entries.filter(({ isDefault }) => !isDefault)).toEqual([])
   })
 
   it.each(KAFKA_TOPIC_CONFIGS.filter(([, , , least]) => least !== undefined))(
@@ -104,6 +99,7 @@ describe('the table of configs', () => {
       groupMaxSessionTimeoutMs: 1_800_000,
       offsetMetadataMaxBytes: 4096,
       offsetsTopicNumPartitions: 1,
+      defaults: 'ottla',
       given: {},
     })
   })
