@@ -1,4 +1,5 @@
 import { OttlaError } from '../errors.js'
+import { nearestName } from './nearest-name.js'
 
 export type CleanupPolicy = 'delete' | 'compact' | 'compact,delete'
 export type MessageTimestampType = 'CreateTime' | 'LogAppendTime'
@@ -239,12 +240,18 @@ export interface BrokerConfig {
   readonly allowed: string
   readonly kafkaDefault: string
   readonly documentation: string
+  readonly accepts: (value: string) => boolean
 }
 
 export function listBrokerConfigs(): BrokerConfig[] {
-  return ALL_CONFIGS.map(({ brokerName: name, type, allowed, documentation, ...config }) => {
-    return { name, type, allowed, kafkaDefault: String(defaultOf(config, 'kafka')), documentation }
-  })
+  return ALL_CONFIGS.map((config) => ({
+    name: config.brokerName,
+    type: config.type,
+    allowed: config.allowed,
+    kafkaDefault: String(defaultOf(config, 'kafka')),
+    documentation: config.documentation,
+    accepts: (value) => config.parse(value) !== undefined,
+  }))
 }
 
 /**
@@ -482,47 +489,9 @@ function parseTimestampType(value: unknown): MessageTimestampType | undefined {
 }
 
 function unknownConfig(scope: 'topic' | 'broker', name: string, allowed: readonly string[]): OttlaError {
-  const nearest = nearestName(name, allowed) ?? allowed.find((other) => editDistance(name, other) < 3)
+  const nearest = nearestName(name, allowed, SPELLINGS)
   const hint = nearest === undefined ? '' : ` Did you mean '${nearest}'?`
   return invalid(`There is no ${scope} config '${name}'.${hint} There are: ${allowed.join(', ')}.`)
-}
-
-/** The one of `allowed` that `name` may have meant, whichever of its spellings `name` is near to. */
-function nearestName(name: string, allowed: readonly string[]): string | undefined {
-  let nearest: string | undefined
-  let smallest = name.length / 2
-  for (const spellings of SPELLINGS) {
-    const candidate = spellings.find((spelling) => allowed.includes(spelling))
-    if (candidate === undefined) continue
-    for (const spelling of spellings) {
-      const distance = editDistance(lettersOf(name), lettersOf(spelling))
-      if (distance < smallest) [smallest, nearest] = [distance, candidate]
-    }
-  }
-  return nearest
-}
-
-function lettersOf(name: string): string {
-  return name
-    .toLowerCase()
-    .replace(/[^a-z]/g, '')
-    .slice(0, 100)
-}
-
-/** Levenshtein's: how many letters to add, to remove or to change. */
-function editDistance(a: string, b: string): number {
-  let above = Array.from({ length: b.length + 1 }, (_, column) => column)
-  for (const letter of a) {
-    let left = (above[0] ?? 0) + 1
-    const row = [left]
-    for (let column = 0; column < b.length; column++) {
-      const changed = (above[column] ?? 0) + (letter === b[column] ? 0 : 1)
-      left = Math.min(left + 1, (above[column + 1] ?? 0) + 1, changed)
-      row.push(left)
-    }
-    above = row
-  }
-  return above[b.length] ?? 0
 }
 
 function camelCase(name: string): string {
