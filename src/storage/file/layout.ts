@@ -8,6 +8,7 @@ import type { TopicPartition } from '../storage.js'
  *   ottla.json                      the layout of the directory; there before anything else
  *   clean-shutdown.json             what every partition held at the last close; gone while the directory is in use
  *   .lock                           who holds the directory
+ *   log-dirs.json                   of a broker with several directories: which they are
  *   <topic>-<partition>/            one partition
  *     <base>.log .index .timeindex    a segment, named by its base offset in 20 digits
  *     <offset>.snapshot               the producers' state as of that offset
@@ -24,6 +25,7 @@ import type { TopicPartition } from '../storage.js'
 export const LAYOUT = 2
 export const LAYOUT_FILE = 'ottla.json'
 export const CLEAN_FILE = 'clean-shutdown.json'
+export const LOG_DIRS_FILE = 'log-dirs.json'
 export const METADATA_FILE = 'partition.metadata'
 export const EPOCH_FILE = 'leader-epoch-checkpoint'
 export const GAPS_FILE = 'gaps.json'
