@@ -20,6 +20,7 @@ export const KafkaError = {
   invalidRequest: 42,
   saslAuthenticationFailed: 58,
   fetchSessionIdNotFound: 70,
+  topicDeletionDisabled: 73,
   unknownLeaderEpoch: 75,
   unsupportedCompressionType: 76,
   invalidRecord: 87,

@@ -17,6 +17,7 @@ export interface RequestContext {
   /** This broker, as the client of this connection can reach it. */
   readonly node: Node
   readonly autoCreateTopics: boolean
+  readonly deleteTopics: boolean
   /** Aborted when the connection ends, so that nothing waits for a client that is gone. */
   readonly signal: CancelSignal
   /** Undefined where this listener asks nobody who they are. */

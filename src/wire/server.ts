@@ -23,6 +23,8 @@ export interface ListenOptions {
   advertised?: { host?: string; port?: number }
   /** Whether asking for a topic creates it. Default true. Kafka: auto.create.topics.enable. */
   autoCreateTopics?: boolean
+  /** Whether clients may delete topics. Default true. Kafka: delete.topic.enable. */
+  deleteTopics?: boolean
   /** This broker's number. Default 1. Kafka: node.id. */
   nodeId?: number
   /** What one request may weigh, in bytes. Default 104857600. Kafka: socket.request.max.bytes. */
@@ -69,6 +71,7 @@ const OPTIONS = {
   port: PORT,
   advertised: anObject,
   autoCreateTopics: aBoolean,
+  deleteTopics: aBoolean,
   nodeId: wholeNumber(0, 2 ** 31 - 1),
   socketRequestMaxBytes: wholeNumber(1024, 2 ** 31 - 1),
   connectionsMaxIdleMs: countOrInfinity(1),
@@ -224,6 +227,7 @@ class WireServer implements Listener {
         topicIds: this.#topicIds,
         node: this.#nodeFor(socket),
         autoCreateTopics: this.#options.autoCreateTopics ?? true,
+        deleteTopics: this.#options.deleteTopics ?? true,
         apis: [...this.#apis.values()],
       },
       maxRequestBytes: socketRequestMaxBytes,

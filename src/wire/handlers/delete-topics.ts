@@ -3,6 +3,8 @@ import { deleteTopics } from '../../protocol/messages/delete-topics.js'
 import { type Handler, handler } from '../handler.js'
 
 const BY_ID_FROM_VERSION = 6
+/** Older clients do not know the error by its number. */
+const DISABLED_FROM_VERSION = 3
 
 export const onDeleteTopics: Handler = handler(deleteTopics, async ({ topics, topicNames }, context) => {
   const { engine, topicIds, version } = context
@@ -11,6 +13,7 @@ export const onDeleteTopics: Handler = handler(deleteTopics, async ({ topics, to
     version >= BY_ID_FROM_VERSION
       ? topics.map(({ name, topicId }) => ({ name: name ?? topicIds.nameOf(topicId), topicId }))
       : topicNames.map((name) => ({ name, topicId: '' }))
+  if (!context.deleteTopics) return { responses: asked.map(({ name, topicId }) => disabled(name, topicId, version)) }
   const names = asked.flatMap(({ name }) => (name === undefined ? [] : [name]))
   const outcomes = (await engine.deleteTopics(names)).values()
   return {
@@ -29,3 +32,8 @@ export const onDeleteTopics: Handler = handler(deleteTopics, async ({ topics, to
     }),
   }
 })
+
+function disabled(name: string | undefined, topicId: string, version: number) {
+  const errorCode = version < DISABLED_FROM_VERSION ? KafkaError.invalidRequest : KafkaError.topicDeletionDisabled
+  return { name: name ?? null, topicId, errorCode, errorMessage: 'Topic deletion is disabled.' }
+}
