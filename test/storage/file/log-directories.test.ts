@@ -4,9 +4,10 @@ import { Broker, string, Topic } from 'ottla'
 import { describe, expect, it, onTestFinished, test } from 'vitest'
 import { FileStorage } from '../../../src/storage/file/file-storage.js'
 import { LogDirectories } from '../../../src/storage/file/log-directories.js'
+import { SimulatedFileSystem } from '../../../src/testing/simulated-file-system.js'
 import { storageSuite } from '../../../src/testing/storage-suite.js'
 import { systemClock } from '../../../src/time/clock.js'
-import { FaultyFileSystem, fill, temporaryDirectories } from './file-rig.js'
+import { fill, temporaryDirectories } from './file-rig.js'
 
 const directory = temporaryDirectories()
 
@@ -189,20 +190,25 @@ describe('directories', () => {
 describe('a crash while directories are brought together', () => {
   it('leaves ones that can be opened again, whichever call it was', async () => {
     for (let call = 1; ; call++) {
-      const [a, b, c] = [directory(), directory(), directory()]
-      const storage = await open(a)
+      const fileSystem = new SimulatedFileSystem()
+      const on = async (...directories: string[]): Promise<LogDirectories> => {
+        const storage = new LogDirectories(directories, { fileSystem })
+        await storage.open(context)
+        return storage
+      }
+      const storage = await on('/a')
       await fill(await storage.openPartition({ topic: 'x', partition: 0 }), 3)
       await storage.close()
-      const fileSystem = new FaultyFileSystem()
       let calls = 0
       fileSystem.plan = ({ path }) => (path.includes('log-dirs.json') && ++calls >= call ? 'EIO' : undefined)
-      const failing = new LogDirectories([a, b, c], { fileSystem })
+      const failing = new LogDirectories(['/a', '/b', '/c'], { fileSystem })
       const outcome = await failing.open(context).then(
         () => 'opened',
         () => 'failed',
       )
       await failing.close()
-      const again = await open(a, b, c)
+      fileSystem.plan = () => undefined
+      const again = await on('/a', '/b', '/c')
       expect(await again.partitions()).toEqual([{ topic: 'x', partition: 0 }])
       await again.close()
       if (outcome === 'opened') return expect(call).toBeGreaterThan(5)
