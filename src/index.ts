@@ -1,4 +1,5 @@
 export { Broker, type BrokerOptions, type IdleOptions } from './broker.js'
+export type { AssignableMember, CustomAssignor } from './client/assignors/custom-assignor.js'
 export type { Client, GroupDescription, ResetOptions } from './client/client.js'
 export type { ConsumerGroup } from './client/consumer-group.js'
 export type { Delivery } from './client/delivery.js'

@@ -1,8 +1,10 @@
 import { OttlaError } from '../errors.js'
 import type { Assignor } from './assignors/assignor.js'
 import { cooperativeStickyAssignor } from './assignors/cooperative-sticky-assignor.js'
+import { type CustomAssignor, customAssignor, customAssignorProblem } from './assignors/custom-assignor.js'
 import { rangeAssignor } from './assignors/range-assignor.js'
 import { kafkajsRoundRobinAssignor, roundRobinAssignor } from './assignors/round-robin-assignor.js'
+import { stickyAssignor } from './assignors/sticky-assignor.js'
 import { aBoolean, aSignal, countOrInfinity, describe, type OptionRule, oneOf, wholeNumber } from './options.js'
 import type { Position } from './position.js'
 import type { Abortable } from './producer.js'
@@ -19,8 +21,12 @@ export interface GroupOptions<Topics> {
   commit?: 'auto' | 'manual'
   /** Milliseconds between two automatic commits. Default 1,000. Kafka: auto.commit.interval.ms, there 5,000. */
   autoCommitIntervalMs?: number
-  /** How the leader shares the partitions out. Default 'cooperativeSticky'. Kafka: partition.assignment.strategy. */
-  assignor?: 'cooperativeSticky' | 'range' | 'roundRobin'
+  /**
+   * How the leader shares the partitions out. Default 'cooperativeSticky'. With one of the names a member shares its
+   * group with members that chose another, and the group agrees on one; with an assignor of your own all must have that.
+   * Kafka: partition.assignment.strategy.
+   */
+  assignor?: 'cooperativeSticky' | 'sticky' | 'range' | 'roundRobin' | CustomAssignor
   /** True to keep the process running while the member runs. Default false: a member with nothing to do lets it end. */
   keepAlive?: boolean
 }
@@ -43,8 +49,9 @@ export interface BatchOptions extends Abortable {
   maxWaitMs?: number
 }
 
-const ASSIGNORS: Readonly<Record<'cooperativeSticky' | 'range' | 'roundRobin', Assignor>> = {
+const ASSIGNORS: Readonly<Record<Extract<NonNullable<GroupOptions<unknown>['assignor']>, string>, Assignor>> = {
   cooperativeSticky: cooperativeStickyAssignor,
+  sticky: stickyAssignor,
   range: rangeAssignor,
   roundRobin: roundRobinAssignor,
 }
@@ -56,7 +63,10 @@ export const GROUP_OPTIONS: Readonly<Record<keyof GroupOptions<unknown>, OptionR
   commit: oneOf('auto', 'manual'),
   keepAlive: aBoolean,
   autoCommitIntervalMs: wholeNumber(1, 2 ** 31 - 1),
-  assignor: oneOf(...Object.keys(ASSIGNORS)),
+  assignor: (value: unknown) => {
+    const problem = typeof value === 'string' ? oneOf(...Object.keys(ASSIGNORS))(value) : customAssignorProblem(value)
+    return typeof value === 'string' || problem === undefined ? problem : `a name or a CustomAssignor (${problem})`
+  },
 }
 export const RUN_OPTIONS: Readonly<Record<keyof RunOptions, OptionRule>> = {
   signal: aSignal,
@@ -76,8 +86,12 @@ export function checkGroupId(id: unknown): string {
   throw new OttlaError('OTTLA_INVALID_GROUP_ID', `A group's id is a string that is not empty, not ${describe(id)}`)
 }
 
-/** What a member offers to its group: the preferred one first, so that it can share the group with any client. */
-export function offeredAssignors(preferred: keyof typeof ASSIGNORS = 'cooperativeSticky'): Assignor[] {
+/**
+ * What a member offers to its group: of the named ones all, the preferred one first, so that it can share the group
+ * with any client; an assignor of the user's own alone.
+ */
+export function offeredAssignors(preferred: GroupOptions<unknown>['assignor'] = 'cooperativeSticky'): Assignor[] {
+  if (typeof preferred !== 'string') return [customAssignor(preferred)]
   const first = ASSIGNORS[preferred]
   return [first, ...Object.values(ASSIGNORS).filter((assignor) => assignor !== first), kafkajsRoundRobinAssignor]
 }

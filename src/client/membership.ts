@@ -10,7 +10,7 @@ import {
   type TopicPartitions,
 } from '../protocol/consumer-protocol.js'
 import type { TopicPartition } from '../storage/storage.js'
-import type { Assignor, AssignorMember } from './assignors/assignor.js'
+import type { Assignor, AssignorMember, LastAssignment } from './assignors/assignor.js'
 import { partitionName } from './partition-name.js'
 
 export interface MembershipOptions {
@@ -52,6 +52,7 @@ export class Membership {
   readonly #stopping = new Cancellation()
   #identity: MemberIdentity = { memberId: '', generationId: -1 }
   #owned: TopicPartition[] = []
+  #last: LastAssignment | undefined
   /** The topics, with their ids and partition counts, that this member last joined with. */
   #seenTopics: string | undefined
   #topicIds: ReadonlyMap<string, string> = new Map()
@@ -153,7 +154,9 @@ export class Membership {
       protocolName: joined.protocolName,
       assignments: isLeader ? await this.#assign(joined, assignor) : [],
     })
-    return { assignor, assigned: flat(decodeAssignment(assignment).assigned) }
+    const { assigned } = decodeAssignment(assignment)
+    this.#last = { partitions: assigned, generationId: joined.generationId }
+    return { assignor, assigned: flat(assigned) }
   }
 
   async #join(): Promise<JoinGroupResult> {
@@ -174,7 +177,7 @@ export class Membership {
           name: assignor.protocolName,
           metadata: encodeSubscription({
             topics,
-            userData: assignor.userData?.(generationId) ?? null,
+            userData: assignor.userData?.(this.#last) ?? null,
             ownedPartitions,
             generationId,
             rackId: null,

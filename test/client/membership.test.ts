@@ -5,7 +5,7 @@ import { committed, deferred, drain, next, openBroker, range, send } from './con
 
 const numbers: Topic<number> = new Topic<number>('numbers', { partitions: 5 })
 
-type Options = { assignor?: 'cooperativeSticky' | 'range' | 'roundRobin' }
+type Options = { assignor?: 'cooperativeSticky' | 'sticky' | 'range' | 'roundRobin' }
 
 async function join(
   broker: Broker,
@@ -28,7 +28,7 @@ async function sendAll(broker: Broker, count = 4): Promise<void> {
   for (const partition of range(0, 4)) await send(broker, numbers, range(1, count), partition)
 }
 
-describe.each(['cooperativeSticky', 'range', 'roundRobin'] as const)('members under %s', (assignor) => {
+describe.each(['cooperativeSticky', 'sticky', 'range', 'roundRobin'] as const)('members under %s', (assignor) => {
   it('share the partitions evenly, whoever joins and leaves', async () => {
     const broker = await openBroker({}, numbers)
     const first = await join(broker, () => {}, { assignor })

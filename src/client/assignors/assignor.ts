@@ -22,6 +22,12 @@ export interface Assignor {
     members: readonly AssignorMember[],
     partitionCounts: ReadonlyMap<string, number>,
   ): Map<string, TopicPartitions[]>
-  /** What a member writes into the `userData` of its subscription: null where the assignor has none. */
-  userData?(generationId: number): Uint8Array
+  /** What a member writes into the `userData` of its subscription, from what it was given last. */
+  userData?(last: LastAssignment | undefined): Uint8Array | null
+}
+
+/** What a member was given when it last had an assignment, and in which generation. */
+export interface LastAssignment {
+  readonly partitions: readonly TopicPartitions[]
+  readonly generationId: number
 }

@@ -2,13 +2,22 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { AssignorMember } from '../../../src/client/assignors/assignor.js'
 import { cooperativeStickyAssignor } from '../../../src/client/assignors/cooperative-sticky-assignor.js'
-import { assign, flat, type JavaCase, javaCases, type Partitions, plain } from './java-cases.js'
+import {
+  assign,
+  flat,
+  type JavaCase,
+  javaCases,
+  keptOf,
+  loads,
+  numbered,
+  type Partitions,
+  plain,
+  unevenness,
+} from './java-cases.js'
 
 describe('the cooperative sticky assignor beside Java', () => {
   const equal = javaCases('cooperative-sticky-equal')
   const unequal = javaCases('cooperative-sticky-unequal')
-  const numbered = (cases: JavaCase[]): { java: JavaCase; index: number }[] =>
-    cases.map((java, index) => ({ java, index }))
 
   it.each(numbered(equal.filter(({ members }) => members.every(({ owned }) => owned === undefined))))(
     'assigns the same to a new group: group $index',
@@ -96,7 +105,7 @@ describe('the cooperative sticky assignor', () => {
   })
 
   it('reads the generation from the userData of clients whose subscription has no field for it', () => {
-    const userData = cooperativeStickyAssignor.userData?.(7) ?? null
+    const userData = cooperativeStickyAssignor.userData?.({ partitions: [], generationId: 7 }) ?? null
     expect(userData).toEqual(Buffer.from('00000007', 'hex'))
     const member = (memberId: string, generationId: number, bytes: Uint8Array | null): AssignorMember => ({
       memberId,
@@ -287,25 +296,6 @@ function expectNothingHandedOver({ members }: JavaCase, assignment: Record<strin
     const handedOver = flat(assigned).filter((partition) => (holders.get(partition) ?? memberId) !== memberId)
     expect(handedOver, `to ${memberId}`).toEqual([])
   }
-}
-
-function loads({ members }: JavaCase, assignment: Record<string, Partitions> = {}): number[] {
-  return members.map(({ memberId }) => flat(assignment[memberId]).length).sort((a, b) => a - b)
-}
-
-function unevenness(group: JavaCase, assignment?: Record<string, Partitions>): number {
-  return loads(group, assignment).reduce((sum, load) => sum + load ** 2, 0)
-}
-
-/** How many partitions stay where they are, by the claims of the newest generation. */
-function keptOf({ members }: JavaCase, assignment: Record<string, Partitions> = {}): number {
-  const newest = Math.max(...members.map(({ generation = -1 }) => generation))
-  let kept = 0
-  for (const { memberId, owned, generation = -1 } of members) {
-    const assigned = new Set(flat(assignment[memberId]))
-    if (generation === newest) kept += flat(owned).filter((partition) => assigned.has(partition)).length
-  }
-  return kept
 }
 
 function stillThere({ partitionCounts }: JavaCase, owned: Partitions = {}): string[] {

@@ -8,7 +8,15 @@ export type Partitions = Record<string, number[]>
 /** What Kafka 4.2's own assignor answered to this group. */
 export interface JavaCase {
   partitionCounts: Record<string, number>
-  members: { memberId: string; instanceId?: string; topics: string[]; owned?: Partitions; generation?: number }[]
+  members: {
+    memberId: string
+    instanceId?: string
+    topics: string[]
+    owned?: Partitions
+    generation?: number
+    /** Java's own bytes, in hex: the sticky assignor's only, which holds nothing and says here what it held. */
+    userData?: string
+  }[]
   assignment: Record<string, Partitions>
   /** Before the partitions that have to be revoked first are taken out: cooperative-sticky only. */
   target?: Record<string, Partitions>
@@ -19,13 +27,13 @@ export function javaCases(name: string): JavaCase[] {
 }
 
 function membersOf({ members }: JavaCase): AssignorMember[] {
-  return members.map(({ memberId, instanceId, topics, owned = {}, generation = -1 }) => ({
+  return members.map(({ memberId, instanceId, topics, owned = {}, generation = -1, userData }) => ({
     memberId,
     instanceId: instanceId ?? null,
     subscription: {
       topics,
-      userData: null,
-      ownedPartitions: Object.entries(owned).map(([topic, partitions]) => ({ topic, partitions })),
+      userData: userData === undefined ? null : Buffer.from(userData, 'hex'),
+      ownedPartitions: userData === undefined ? grouped(owned) : [],
       generationId: generation,
       rackId: null,
     },
@@ -47,4 +55,32 @@ export function plain(assignments: ReadonlyMap<string, readonly TopicPartitions[
 /** Each partition as one string. */
 export function flat(partitions: Partitions | undefined): string[] {
   return Object.entries(partitions ?? {}).flatMap(([topic, numbers]) => numbers.map((number) => `${topic}/${number}`))
+}
+
+/** As the consumer protocol has them. */
+export function grouped(partitions: Partitions): TopicPartitions[] {
+  return Object.entries(partitions).map(([topic, numbers]) => ({ topic, partitions: numbers }))
+}
+
+export function numbered(cases: JavaCase[]): { java: JavaCase; index: number }[] {
+  return cases.map((java, index) => ({ java, index }))
+}
+
+export function loads({ members }: JavaCase, assignment: Record<string, Partitions> = {}): number[] {
+  return members.map(({ memberId }) => flat(assignment[memberId]).length).sort((a, b) => a - b)
+}
+
+export function unevenness(group: JavaCase, assignment?: Record<string, Partitions>): number {
+  return loads(group, assignment).reduce((sum, load) => sum + load ** 2, 0)
+}
+
+/** How many partitions stay where they are, by the claims of the newest generation. */
+export function keptOf({ members }: JavaCase, assignment: Record<string, Partitions> = {}): number {
+  const newest = Math.max(...members.map(({ generation = -1 }) => generation))
+  let kept = 0
+  for (const { memberId, owned, generation = -1 } of members) {
+    const assigned = new Set(flat(assignment[memberId]))
+    if (generation === newest) kept += flat(owned).filter((partition) => assigned.has(partition)).length
+  }
+  return kept
 }
