@@ -6,6 +6,7 @@ const ERRORS = {
   OTTLA_ALREADY_RUNNING: { kafkaCode: -1, retriable: false },
   OTTLA_ASSIGNOR_FAILED: { kafkaCode: -1, retriable: false },
   OTTLA_CLOSED: { kafkaCode: -1, retriable: false },
+  OTTLA_CLOSE_TIMEOUT: { kafkaCode: -1, retriable: false },
   OTTLA_CODEC_MISMATCH: { kafkaCode: -1, retriable: false },
   OTTLA_CORRUPTION: { kafkaCode: 2, retriable: false },
   OTTLA_DECODE: { kafkaCode: -1, retriable: false },

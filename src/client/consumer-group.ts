@@ -4,24 +4,28 @@ import { reasonOf } from '../reason-of.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import type { Delivery } from './delivery.js'
-import { type Batch, DeliveryLoop, type Dispatch } from './delivery-loop.js'
+import type { Batch, DeliveryLoop, Dispatch } from './delivery-loop.js'
 import { GroupEmitter, type GroupEvents, throwUncaught } from './events.js'
 import { groupLag, type PartitionLag } from './group-lag.js'
 import {
   BATCH_OPTIONS,
   type BatchOptions,
+  CLOSE_TIMEOUT_MS,
   checkGroupId,
   GROUP_OPTIONS,
   type GroupOptions,
+  memberOptions,
   offeredAssignors,
   RUN_OPTIONS,
   type RunOptions,
 } from './group-options.js'
+import { type Delivering, type HandledPlace, HeldPartitions } from './held-partitions.js'
 import { handlerLabel, isInside } from './inside-handler.js'
+import { type MemberProgress, progressOf } from './member-progress.js'
 import { Membership } from './membership.js'
 import type { Message } from './message.js'
 import { MessageIterator } from './message-iterator.js'
-import { OffsetCommitter } from './offset-committer.js'
+import { type CommittedOffset, OffsetCommitter } from './offset-committer.js'
 import { aFunction, aSignal, checkOptions, describe, invalid } from './options.js'
 import { Outcome } from './outcome.js'
 import { partitionName } from './partition-name.js'
@@ -46,21 +50,10 @@ export interface GroupContext {
   readonly hearsFailures: () => boolean
 }
 
-/** @internal What `idle` asks a member. */
-export interface MemberProgress {
-  /** What is still to be done, in words; empty when it is all done and committed. */
-  readonly outstanding: readonly string[]
-  /** True where only the passing of time brings it on. */
-  readonly waitsForTime: boolean
-  /** True where a commit is all that is left to do now. */
-  readonly needsCommit: boolean
-}
-
 /** @internal */
 // biome-ignore lint/suspicious/noExplicitAny: a group of messages of any type
 export type AnyGroup = ConsumerGroup<any>
 
-const REBALANCE_TIMEOUT_MS = 300_000
 const LOOKAHEAD = 256
 
 export let createConsumerGroup: (context: GroupContext, id: string, options: GroupOptions<unknown>) => AnyGroup
@@ -92,21 +85,19 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   readonly id: string
   readonly #context: GroupContext
   readonly #subscription: Subscription
-  readonly #from: Position
-  readonly #onOutOfRange: 'earliest' | 'latest' | 'error'
   readonly #commitsItself: boolean
+  readonly #closeTimeoutMs: number
   readonly #keepAlive: boolean
   readonly #hold: ProcessHold
   readonly #events = new GroupEmitter()
   readonly #membership: Membership
   readonly #committer: OffsetCommitter
-  readonly #loops = new Map<string, DeliveryLoop>()
+  readonly #held: HeldPartitions
   readonly #label: string
   readonly #ready = new Outcome()
   readonly #closed = new Outcome()
   #status: 'new' | 'running' | 'closing' | 'closed' = 'new'
-  #dispatch: Dispatch | undefined
-  #slots: Slots | undefined
+  #delivering: Delivering | undefined
   #iterator: MessageIterator<M> | undefined
   #running: Promise<void> = Promise.resolve()
   #closing: Promise<void> | undefined
@@ -131,24 +122,42 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     if (options === undefined) throw invalid(`Group ${id} has no topics: give it { topics: [...] }`)
     checkOptions(`group ${id}`, options, GROUP_OPTIONS)
     const { engine, clock, onProgress } = context
+    const { maxPollIntervalMs, rebalanceTimeoutMs, ...member } = memberOptions(id, options)
     this.id = id
     this.#context = context
     this.#subscription = new Subscription(id, options.topics)
-    this.#from = options.from === undefined ? 'earliest' : checkPosition('from', options.from)
-    this.#onOutOfRange = options.onOutOfRange ?? 'error'
     this.#commitsItself = options.commit !== 'manual'
+    this.#closeTimeoutMs = options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS
     this.#keepAlive = options.keepAlive === true
     this.#hold = new ProcessHold(clock)
     this.#label = handlerLabel(context.brokerId, context.memberNumber)
+    this.#held = new HeldPartitions({
+      engine,
+      clock,
+      groupId: id,
+      subscription: this.#subscription,
+      from: options.from === undefined ? 'earliest' : checkPosition('from', options.from),
+      onOutOfRange: options.onOutOfRange ?? 'error',
+      rebalanceTimeoutMs,
+      maxPollIntervalMs,
+      label: this.#label,
+      onProgress,
+      onRevoked: (partitions) => this.#events.emit('revoked', partitions),
+      onLost: (partitions) => this.#events.emit('lost', partitions),
+      onStalled: (at) => this.#dropOut(at),
+      onFailure: (error) => this.#fail(error),
+    })
     this.#membership = new Membership({
       engine,
+      clock,
       groupId: id,
+      ...member,
       assignors: offeredAssignors(options.assignor),
-      rebalanceTimeoutMs: REBALANCE_TIMEOUT_MS,
+      rebalanceTimeoutMs,
       subscription: (existing) => this.#subscription.names(existing),
       onAssigned: (partitions) => this.#begin(partitions),
-      onRevoked: (partitions) => this.#giveUp(partitions, 'revoked'),
-      onLost: (partitions) => this.#lose(partitions),
+      onRevoked: (partitions) => this.#held.giveUp(partitions, 'revoked', this.#committer),
+      onLost: (partitions) => this.#held.lose(partitions),
     })
     this.#committer = new OffsetCommitter({
       engine,
@@ -156,8 +165,8 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       groupId: id,
       membership: this.#membership,
       intervalMs: this.#commitsItself ? (options.autoCommitIntervalMs ?? 1000) : undefined,
-      loops: this.#loops,
-      onCommitted: onProgress,
+      loops: this.#held.loops,
+      onCommitted: (offsets) => this.#committed(offsets),
       onFailure: (error) => this.#fail(asOttlaError(error)),
     })
   }
@@ -275,7 +284,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     const position = checkPosition('seek', to)
     const places = this.#chosen(partitions).map((loop) => loop.at)
     const offsets = await resolvePosition(this.#context.engine, position, places)
-    for (const [index, loop] of this.#chosen(places).entries()) loop.seek(offsets[index] as number)
+    this.#held.seek(this.#chosen(places), offsets)
     this.#context.onProgress()
   }
 
@@ -339,8 +348,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     signal?.throwIfAborted()
     this.#context.onRun(this)
     this.#status = 'running'
-    this.#dispatch = dispatch
-    this.#slots = slots
+    this.#delivering = { dispatch, slots, committer: this.#committer }
     if (signal !== undefined) {
       const onAbort = (): void => void this.#close()
       signal.addEventListener('abort', onAbort)
@@ -382,16 +390,30 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     this.#committer.stop()
     this.#membership.stop()
     try {
-      const stopped = [...this.#loops.values()].map((loop) => loop.stop('closing'))
-      await Promise.all([...stopped, this.#running])
-      await this.#giveUp(
-        [...this.#loops.values()].map((loop) => loop.at),
-        'closing',
-      )
+      const finished = Promise.all([this.#held.stop(), this.#running])
+      const { clock } = this.#context
+      if (await settlesWithin(finished, this.#closeTimeoutMs, clock)) {
+        await this.#held.giveUp(this.#held.all, 'closing', this.#committer)
+      } else await this.#abandon()
     } finally {
       // Whatever went wrong: a member that is gone must not keep the others waiting.
       await this.#membership.leave()
     }
+  }
+
+  /** Commits what is done, and leaves handlers to themselves that do not come to an end. */
+  async #abandon(): Promise<void> {
+    const at = this.#held.handled
+    await this.#committer.commitDone([...this.#held.loops.values()])
+    this.#held.abandon()
+    this.#failure ??= closeTimedOut(this.id, this.#closeTimeoutMs, at)
+  }
+
+  /** Handlers that take too long cost the member its partitions. It comes back when they are done. */
+  #dropOut(at: readonly HandledPlace[]): void {
+    if (this.#status !== 'running') return
+    for (const place of at) this.#events.emit('stalled', place)
+    this.#membership.dropOut()
   }
 
   /** A failure ends the member; the first one is the cause. */
@@ -409,122 +431,58 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   }
 
   async #begin(partitions: readonly TopicPartition[]): Promise<void> {
-    const starts = await this.#starts(partitions)
-    if (this.#status !== 'running') return
-    for (const { at, startOffset, committedOffset } of starts) {
-      this.#loops.set(partitionName(at), this.#loop(at, startOffset, committedOffset))
-      if (committedOffset !== startOffset) this.#committer.schedule()
-    }
+    const delivering = this.#delivering
+    if (delivering === undefined) throw notRunning(this.id, this.#status)
+    if (!(await this.#held.begin(partitions, delivering, () => this.#status === 'running'))) return
     if (partitions.length > 0 || !this.#ready.isSettled) this.#events.emit('assigned', [...partitions])
     this.#ready.resolve()
     this.#context.onProgress()
   }
 
-  #loop(at: TopicPartition, startOffset: number, committedOffset: number): DeliveryLoop {
-    const { engine, clock, onProgress } = this.#context
-    const dispatch = this.#dispatch
-    if (dispatch === undefined) throw notRunning(this.id, this.#status)
-    return new DeliveryLoop({
-      engine,
-      clock,
-      at,
-      group: this.id,
-      codecs: this.#subscription.codecs(at.topic),
-      dispatch,
-      slots: this.#slots,
-      startOffset,
-      committedOffset,
-      label: this.#label,
-      onOutOfRange: async (error) => {
-        if (this.#onOutOfRange === 'error') throw error
-        const [offset] = await resolvePosition(engine, this.#onOutOfRange, [at])
-        return offset as number
-      },
-      onMark: this.#committer.schedule,
-      onRest: onProgress,
-      onFailure: (error) => this.#fail(error),
-    })
-  }
-
-  /** Where each partition goes on. A place that `from` found is committed, or the next member would look anew. */
-  async #starts(partitions: readonly TopicPartition[]): Promise<LoopStart[]> {
-    const { engine } = this.#context
-    const committed = await engine.fetchOffsets({ groupId: this.id, partitions })
-    const without = partitions.filter((_, index) => (committed[index]?.offset ?? -1) < 0)
-    const resolved = await resolvePosition(engine, this.#from, without)
-    return partitions.map((at, index) => {
-      const offset = committed[index]?.offset ?? -1
-      if (offset >= 0) return { at, startOffset: offset, committedOffset: offset }
-      const startOffset = resolved[without.indexOf(at)] as number
-      // The start of the log is found again, with all that comes after it.
-      return { at, startOffset, committedOffset: this.#from === 'earliest' ? startOffset : -1 }
-    })
-  }
-
-  /** Lets the handlers finish and commits, so that the next holder goes on where this one stops. */
-  async #giveUp(partitions: readonly TopicPartition[], cause: 'revoked' | 'closing'): Promise<void> {
-    const loops = partitions.flatMap((at) => this.#loops.get(partitionName(at)) ?? [])
-    await Promise.all(loops.map((loop) => loop.stop(cause)))
-    await this.#committer.commitDone(loops)
-    this.#forget(partitions)
-    if (loops.length > 0) this.#events.emit('revoked', [...partitions])
-  }
-
-  async #lose(partitions: readonly TopicPartition[]): Promise<void> {
-    const loops = partitions.flatMap((at) => this.#loops.get(partitionName(at)) ?? [])
-    this.#forget(partitions)
-    this.#events.emit('lost', [...partitions])
-    await Promise.all(loops.map((loop) => loop.stop('lost')))
-  }
-
-  #forget(partitions: readonly TopicPartition[]): void {
-    for (const at of partitions) this.#loops.delete(partitionName(at))
+  #committed(offsets: readonly CommittedOffset[]): void {
     this.#context.onProgress()
+    if (offsets.length > 0) this.#events.emit('commit', [...offsets])
   }
 
   #chosen(partitions: readonly TopicPartition[] | undefined): DeliveryLoop[] {
     if (this.#status !== 'running') throw notRunning(this.id, this.#status)
-    if (partitions === undefined) return [...this.#loops.values()]
-    return partitions.map((at) => {
-      const loop = this.#loops.get(partitionName(at))
-      if (loop !== undefined) return loop
-      throw invalid(`${partitionName(at)} is not assigned to this member of group ${this.id}`)
-    })
+    return this.#held.chosen(partitions)
   }
 
   #progress(highWatermark: (at: TopicPartition) => number | undefined): MemberProgress {
-    const isMoving = this.#status === 'closing' || !this.#membership.isSettled
-    const outstanding: string[] = []
-    if (this.#status === 'closing') outstanding.push('a member is closing')
-    else if (isMoving) outstanding.push('partitions are being assigned')
-    let waitsForTime = !isMoving
-    let isUncommitted = false
-    for (const loop of this.#loops.values()) {
-      const { position, inFlight, isPaused, waitsForTime: loopWaits } = loop.progress
-      const end = highWatermark(loop.at)
-      const isBehind = !isPaused && end !== undefined && position !== end
-      const name = `${partitionName(loop.at)} offset ${position}`
-      if (inFlight > 0) outstanding.push(`${name} is being handled`)
-      else if (isBehind) outstanding.push(`${name} is to be handled up to ${end}`)
-      if ((inFlight > 0 || isBehind) && !loopWaits) waitsForTime = false
-      if (!this.#commitsItself || loop.committableOffset === undefined) continue
-      isUncommitted = true
-      if (inFlight === 0 && !isBehind) outstanding.push(`${name} is to be committed`)
-    }
-    return { outstanding, waitsForTime: waitsForTime && !isUncommitted, needsCommit: waitsForTime && isUncommitted }
+    return progressOf(
+      {
+        isClosing: this.#status === 'closing',
+        isSettled: this.#membership.isSettled,
+        commitsItself: this.#commitsItself,
+        loops: this.#held.loops.values(),
+      },
+      highWatermark,
+    )
   }
-}
-
-interface LoopStart {
-  readonly at: TopicPartition
-  readonly startOffset: number
-  /** -1 where the start offset is to be committed. */
-  readonly committedOffset: number
 }
 
 /** None where nothing bounds the member's handlers but one for each partition. */
 function slots(concurrency: number): Slots | undefined {
   return concurrency === Number.POSITIVE_INFINITY ? undefined : new Slots(concurrency)
+}
+
+/** True when `work` settles within the time; rejects where it does so then. */
+async function settlesWithin(work: Promise<unknown>, timeoutMs: number, clock: Clock): Promise<boolean> {
+  if (timeoutMs === Number.POSITIVE_INFINITY) return work.then(() => true)
+  let cancel = (): void => {}
+  const overdue = new Promise<false>((resolve) => {
+    cancel = clock.schedule(() => resolve(false), timeoutMs, { keepAlive: true })
+  })
+  return Promise.race([work.then(() => true as const), overdue]).finally(cancel)
+}
+
+function closeTimedOut(id: string, timeoutMs: number, at: readonly HandledPlace[]): OttlaError {
+  const where = at.map(({ topic, partition, offset }) => `${topic}-${partition} offset ${offset}`).join(', ')
+  return new OttlaError(
+    'OTTLA_CLOSE_TIMEOUT',
+    `This member of group ${id} left after ${timeoutMs} ms, while handlers were still at work${where === '' ? '' : `: ${where}`}. What they work on is not committed, and is delivered again`,
+  )
 }
 
 function notRunning(id: string, status: string): OttlaError {

@@ -56,6 +56,8 @@ export interface DeliveryLoopOptions {
   readonly onOutOfRange: (error: OttlaError) => Promise<number>
   /** Told when there is something new to commit. */
   readonly onMark: () => void
+  /** Told when a handler outlasts its turn of the event loop. */
+  readonly onLongHandler: () => void
   /** Told when the loop has caught up, or stands still. */
   readonly onRest: () => void
   readonly onFailure: (error: OttlaError) => void
@@ -71,8 +73,11 @@ export interface LoopProgress {
   readonly waitsForTime: boolean
 }
 
-/** Why a loop stops. Whoever loses a partition may not finish what waits; the others' handlers are told by their signal. */
-export type StopCause = 'revoked' | 'lost' | 'closing'
+/**
+ * Why a loop stops. Whoever loses a partition may not finish what waits; the others' handlers are told by their signal.
+ * Nobody waits any more for a handler that is abandoned, nor does the process.
+ */
+export type StopCause = 'revoked' | 'lost' | 'closing' | 'abandoned'
 
 /** What a handler of ours returns for a message that is to be delivered again. */
 export const NOT_HANDLED: unique symbol = Symbol('not handled')
@@ -140,6 +145,11 @@ export class DeliveryLoop {
     }
   }
 
+  /** The oldest offset that a handler works on, undefined where none runs. */
+  get handledOffset(): number | undefined {
+    return this.#running > 0 ? this.#tracker.committable(this.#position) : undefined
+  }
+
   /** What a commit should say now, or undefined if the group's offset says so already. */
   get committableOffset(): number | undefined {
     const offset = this.#soughtOffset ?? this.#tracker.committable(this.#position)
@@ -178,7 +188,8 @@ export class DeliveryLoop {
   async stop(cause: StopCause): Promise<void> {
     if (this.#status === 'running') this.#status = 'stopping'
     this.#interrupt()
-    if (cause === 'lost') this.#dropBehind()
+    if (cause === 'lost' || cause === 'abandoned') this.#dropBehind()
+    if (cause === 'abandoned') this.#hold.end()
     if (cause !== 'revoked') this.#delivery.abort()
     await this.#ended
   }
@@ -499,7 +510,9 @@ export class DeliveryLoop {
     this.#isHoldDue = true
     void this.#options.clock.nextTurn().then(() => {
       this.#isHoldDue = false
-      if (this.#running > 0) this.#hold.take()
+      if (this.#running === 0) return
+      this.#hold.take()
+      this.#options.onLongHandler()
     })
   }
 

@@ -1,4 +1,5 @@
 import { setMaxListeners } from 'node:events'
+import { OttlaError } from '../errors.js'
 
 /** What a handler is told besides the message. */
 export interface Delivery {
@@ -8,10 +9,18 @@ export interface Delivery {
   readonly attempt: number
   /**
    * Aborts when the partition is lost or the member closes; made when first asked for. A handler that then throws the
-   * signal's reason, or another AbortError, gives its message back: it is no failure.
+   * signal's reason, or another AbortError, gives its message back: it is no failure. Nor is one whose commit is then
+   * refused because the partition is not this member's any more.
    */
   readonly signal: AbortSignal
 }
+
+/** What a commit is refused for when its partition was lost. */
+const LOST: ReadonlySet<string> = new Set([
+  'OTTLA_FENCED_INSTANCE_ID',
+  'OTTLA_ILLEGAL_GENERATION',
+  'OTTLA_UNKNOWN_MEMBER_ID',
+])
 
 /** One for all messages of a partition: what it says is the same for each first try. */
 export class PartitionDelivery implements Delivery {
@@ -39,8 +48,9 @@ export class PartitionDelivery implements Delivery {
     this.#controller?.abort()
   }
 
-  /** True for what a handler throws because it heeded the signal. */
+  /** True for what a handler throws because it heeded the signal, or came too late with its commit. */
   isAbort(error: unknown): boolean {
+    if (this.#isAborted && OttlaError.is(error) && LOST.has(error.code)) return true
     const signal = this.#controller?.signal
     if (signal?.aborted !== true) return false
     return error === signal.reason || (error instanceof Error && error.name === 'AbortError')

@@ -10,6 +10,13 @@ export interface GroupEvents {
   revoked: [partitions: TopicPartition[]]
   /** Partitions were taken away: another member may already have them, and a late commit is refused. */
   lost: [partitions: TopicPartition[]]
+  /**
+   * A handler takes longer than `maxPollIntervalMs`, or holds a rebalance up for longer than `rebalanceTimeoutMs`. The
+   * member loses its partitions, of which 'lost' tells next, and comes back when the handler is done.
+   */
+  stalled: [at: TopicPartition & { offset: number }]
+  /** Offsets were committed: each is that of the next message to be handled. */
+  commit: [offsets: (TopicPartition & { offset: number })[]]
   /** What stopped the member. `closed` rejects with the same error. */
   error: [error: OttlaError]
 }

@@ -5,7 +5,16 @@ import { type CustomAssignor, customAssignor, customAssignorProblem } from './as
 import { rangeAssignor } from './assignors/range-assignor.js'
 import { kafkajsRoundRobinAssignor, roundRobinAssignor } from './assignors/round-robin-assignor.js'
 import { stickyAssignor } from './assignors/sticky-assignor.js'
-import { aBoolean, aSignal, countOrInfinity, describe, type OptionRule, oneOf, wholeNumber } from './options.js'
+import {
+  aBoolean,
+  aSignal,
+  countOrInfinity,
+  describe,
+  invalid,
+  type OptionRule,
+  oneOf,
+  wholeNumber,
+} from './options.js'
 import type { Position } from './position.js'
 import type { Abortable } from './producer.js'
 
@@ -27,6 +36,27 @@ export interface GroupOptions<Topics> {
    * Kafka: partition.assignment.strategy.
    */
   assignor?: 'cooperativeSticky' | 'sticky' | 'range' | 'roundRobin' | CustomAssignor
+  /**
+   * Makes the member static: when it closes, its partitions are kept for whoever comes back under this id, without a
+   * rebalance, until `sessionTimeoutMs` is over. A second member that joins under it takes its place, and the first one
+   * fails with OTTLA_FENCED_INSTANCE_ID. Kafka: group.instance.id.
+   */
+  instanceId?: string
+  /** How long the place of a static member that is gone is kept. Only with `instanceId`. Default 45,000. Kafka: session.timeout.ms. */
+  sessionTimeoutMs?: number
+  /**
+   * How long a handler may take, in milliseconds. Then 'stalled' names it and the member loses its partitions, so that
+   * others go on; it comes back when the handler is done, and gets the message again. Default Infinity: for as long as
+   * it wants. Kafka: max.poll.interval.ms, there 300,000.
+   */
+  maxPollIntervalMs?: number
+  /** How long handlers may hold up a rebalance that takes their partition away. Default 300,000. Kafka: rebalance.timeout.ms. */
+  rebalanceTimeoutMs?: number
+  /**
+   * How long `close` waits for running handlers. Then it leaves without them, and `closed` rejects with
+   * OTTLA_CLOSE_TIMEOUT. Default 30,000; Infinity waits for ever.
+   */
+  closeTimeoutMs?: number
   /** True to keep the process running while the member runs. Default false: a member with nothing to do lets it end. */
   keepAlive?: boolean
 }
@@ -56,12 +86,22 @@ const ASSIGNORS: Readonly<Record<Extract<NonNullable<GroupOptions<unknown>['assi
   roundRobin: roundRobinAssignor,
 }
 
+export const CLOSE_TIMEOUT_MS = 30_000
+const SESSION_TIMEOUT_MS = 45_000
+const REBALANCE_TIMEOUT_MS = 300_000
+
 export const GROUP_OPTIONS: Readonly<Record<keyof GroupOptions<unknown>, OptionRule>> = {
   topics: (value: unknown) => (Array.isArray(value) ? undefined : 'an array of topics'),
   from: () => undefined,
   onOutOfRange: oneOf('earliest', 'latest', 'error'),
   commit: oneOf('auto', 'manual'),
   keepAlive: aBoolean,
+  instanceId: (value: unknown) =>
+    typeof value === 'string' && value !== '' ? undefined : 'a string that is not empty',
+  sessionTimeoutMs: wholeNumber(1, 2 ** 31 - 1),
+  maxPollIntervalMs: countOrInfinity(1),
+  rebalanceTimeoutMs: countOrInfinity(1),
+  closeTimeoutMs: countOrInfinity(0),
   autoCommitIntervalMs: wholeNumber(1, 2 ** 31 - 1),
   assignor: (value: unknown) => {
     const problem = typeof value === 'string' ? oneOf(...Object.keys(ASSIGNORS))(value) : customAssignorProblem(value)
@@ -78,6 +118,27 @@ export const BATCH_OPTIONS: Readonly<Record<keyof BatchOptions, OptionRule>> = {
   concurrency: countOrInfinity(1),
   maxMessages: wholeNumber(1),
   maxWaitMs: wholeNumber(0, 2 ** 31 - 1),
+}
+
+/** What decides on how the member takes part, with its defaults. Throws OTTLA_INVALID_ARGUMENT. */
+export function memberOptions(id: string, options: GroupOptions<unknown>): MemberOptions {
+  const { instanceId, sessionTimeoutMs = SESSION_TIMEOUT_MS } = options
+  if (instanceId === undefined && options.sessionTimeoutMs !== undefined) {
+    throw invalid(`The option sessionTimeoutMs of group ${id} is of static members: give an instanceId too`)
+  }
+  return {
+    instanceId: instanceId ?? null,
+    sessionTimeoutMs: instanceId === undefined ? Number.POSITIVE_INFINITY : sessionTimeoutMs,
+    maxPollIntervalMs: options.maxPollIntervalMs ?? Number.POSITIVE_INFINITY,
+    rebalanceTimeoutMs: options.rebalanceTimeoutMs ?? REBALANCE_TIMEOUT_MS,
+  }
+}
+
+interface MemberOptions {
+  readonly instanceId: string | null
+  readonly sessionTimeoutMs: number
+  readonly maxPollIntervalMs: number
+  readonly rebalanceTimeoutMs: number
 }
 
 /** Throws OTTLA_INVALID_GROUP_ID. */

@@ -1,4 +1,4 @@
-import { Cancellation } from '../cancellation.js'
+import { Cancellation, type CancelSignal } from '../cancellation.js'
 import type { Engine, TopicMetadata } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
 import type { JoinGroupResult } from '../group/group-requests.js'
@@ -10,12 +10,18 @@ import {
   type TopicPartitions,
 } from '../protocol/consumer-protocol.js'
 import type { TopicPartition } from '../storage/storage.js'
+import type { Clock } from '../time/clock.js'
 import type { Assignor, AssignorMember, LastAssignment } from './assignors/assignor.js'
 import { partitionName } from './partition-name.js'
 
 export interface MembershipOptions {
   readonly engine: Engine
+  readonly clock: Clock
   readonly groupId: string
+  /** Makes the member static: it never says that it leaves, and who comes back under this id takes its place. Null without. */
+  readonly instanceId: string | null
+  /** How long the place of a static member is kept without a sign of life; Infinity for the others, who say when they leave. */
+  readonly sessionTimeoutMs: number
   /** Preferred first. The group uses one that all its members offer. */
   readonly assignors: readonly Assignor[]
   readonly rebalanceTimeoutMs: number
@@ -33,10 +39,14 @@ export interface MembershipOptions {
 export interface MemberIdentity {
   readonly memberId: string
   readonly generationId: number
+  readonly instanceId: string | null
 }
 
 /** What Kafka calls the protocol in which members share partitions. */
 export const CONSUMER_PROTOCOL_TYPE = 'consumer'
+
+/** So many signs of life in the time of a session, as Kafka advises for heartbeat.interval.ms. */
+const BEATS_PER_SESSION = 3
 
 /**
  * One member's part in Kafka's classic group protocol: joins, assigns if it is the leader, syncs, then waits for the
@@ -50,20 +60,26 @@ export const CONSUMER_PROTOCOL_TYPE = 'consumer'
 export class Membership {
   readonly #options: MembershipOptions
   readonly #stopping = new Cancellation()
-  #identity: MemberIdentity = { memberId: '', generationId: -1 }
+  /** Ends whatever the member waits for, but what it loses: it drops out of the group, and comes back. */
+  #droppingOut = new Cancellation()
+  #identity: MemberIdentity
   #owned: TopicPartition[] = []
   #last: LastAssignment | undefined
   /** The topics, with their ids and partition counts, that this member last joined with. */
   #seenTopics: string | undefined
   #topicIds: ReadonlyMap<string, string> = new Map()
+  /** Ends the wait of a join. */
+  #joining = new Cancellation()
   /** Ends the wait for the group to need this member. */
   #rejoin = new Cancellation()
+  #cancelBeat: () => void = () => {}
   /** Pending from joining until the assignment is there. */
   #rebalance: Promise<unknown> | undefined
   #isSettled = false
 
   constructor(options: MembershipOptions) {
     this.#options = options
+    this.#identity = { memberId: '', generationId: -1, instanceId: options.instanceId }
   }
 
   get identity(): MemberIdentity {
@@ -84,6 +100,7 @@ export class Membership {
 
   /** Takes part until `stop`, or rejects with what ended it. */
   async run(): Promise<void> {
+    this.#scheduleBeat()
     const parts = [this.#takePart(), this.#watchTopics()].map((part) => part.finally(() => this.stop()))
     await Promise.allSettled(parts)
     await Promise.all(parts)
@@ -95,15 +112,30 @@ export class Membership {
    */
   stop(): void {
     this.#stopping.abort()
+    this.#joining.abort()
     this.#rejoin.abort()
   }
 
-  /** Tells the coordinator, so that others get the partitions at once. */
+  /**
+   * Takes the member out of its generation, whatever it waits for: it leaves, loses what it holds, and joins anew when
+   * `onLost` has resolved.
+   */
+  dropOut(): void {
+    this.#droppingOut.abort()
+    this.#joining.abort()
+    this.#rejoin.abort()
+  }
+
+  /**
+   * Tells the coordinator, so that others get the partitions at once. A static member does not: it gives no more signs
+   * of life, and its place is kept until its session ends.
+   */
   async leave(): Promise<void> {
-    const { memberId } = this.#identity
-    if (memberId === '') return
+    this.#cancelBeat()
+    const { memberId, instanceId } = this.#identity
+    if (memberId === '' || instanceId !== null) return
     const { engine, groupId } = this.#options
-    await engine.leaveGroup({ groupId, members: [{ memberId, instanceId: null }] })
+    await engine.leaveGroup({ groupId, members: [{ memberId, instanceId }] })
   }
 
   async #takePart(): Promise<void> {
@@ -113,8 +145,9 @@ export class Membership {
         await this.#goThroughGeneration()
       } catch (error) {
         this.#isSettled = false
-        await this.#recover(error)
+        if (!this.#droppingOut.signal.aborted) await this.#recover(error)
       }
+      if (this.#droppingOut.signal.aborted) await this.#dropOut()
     }
   }
 
@@ -126,9 +159,10 @@ export class Membership {
     const { assignor, assigned } = await rebalance.finally(() => {
       this.#rebalance = undefined
     })
-    if (this.#stopping.signal.aborted) return
+    if (this.#isInterrupted) return
     const revoked = without(this.#owned, assigned)
     await this.#revoke(revoked)
+    if (this.#droppingOut.signal.aborted) return
     const added = without(assigned, this.#owned)
     this.#owned = assigned
     await this.#options.onAssigned(added)
@@ -137,31 +171,36 @@ export class Membership {
     this.#isSettled = true
     await this.#stay()
     this.#isSettled = false
-    if (assignor.rebalanceProtocol === 'eager' && !this.#stopping.signal.aborted) await this.#revoke(this.#owned)
+    if (assignor.rebalanceProtocol === 'eager' && !this.#isInterrupted) await this.#revoke(this.#owned)
   }
 
   async #joinAndSync(): Promise<{ assignor: Assignor; assigned: TopicPartition[] }> {
-    const { engine, groupId } = this.#options
+    const { engine, groupId, instanceId } = this.#options
     const joined = await this.#join()
     const assignor = this.#assignor(joined.protocolName)
     const isLeader = joined.leader === joined.memberId && !joined.skipAssignment
-    const { assignment } = await engine.syncGroup({
-      groupId,
-      generationId: joined.generationId,
-      memberId: joined.memberId,
-      instanceId: null,
-      protocolType: joined.protocolType,
-      protocolName: joined.protocolName,
-      assignments: isLeader ? await this.#assign(joined, assignor) : [],
-    })
+    const { assignment } = await engine.syncGroup(
+      {
+        groupId,
+        generationId: joined.generationId,
+        memberId: joined.memberId,
+        instanceId,
+        protocolType: joined.protocolType,
+        protocolName: joined.protocolName,
+        assignments: isLeader ? await this.#assign(joined, assignor) : [],
+      },
+      { signal: this.#droppingOut.signal },
+    )
     const { assigned } = decodeAssignment(assignment)
     this.#last = { partitions: assigned, generationId: joined.generationId }
     return { assignor, assigned: flat(assigned) }
   }
 
   async #join(): Promise<JoinGroupResult> {
-    const { engine, groupId, assignors, rebalanceTimeoutMs } = this.#options
+    const { engine, groupId, instanceId, assignors, rebalanceTimeoutMs, sessionTimeoutMs } = this.#options
+    this.#joining = new Cancellation()
     this.#rejoin = new Cancellation()
+    if (this.#isInterrupted) this.#joining.abort()
     const { topics, seen, ids } = await this.#describeTopics()
     this.#seenTopics = seen
     this.#topicIds = ids
@@ -171,7 +210,7 @@ export class Membership {
       {
         groupId,
         memberId,
-        instanceId: null,
+        instanceId,
         protocolType: CONSUMER_PROTOCOL_TYPE,
         protocols: assignors.map((assignor) => ({
           name: assignor.protocolName,
@@ -183,14 +222,14 @@ export class Membership {
             rackId: null,
           }),
         })),
-        sessionTimeoutMs: Number.POSITIVE_INFINITY,
+        sessionTimeoutMs,
         rebalanceTimeoutMs,
         clientId: 'ottla',
         clientHost: '/127.0.0.1',
       },
-      { signal: this.#stopping.signal },
+      { signal: this.#joining.signal },
     )
-    this.#identity = { memberId: joined.memberId, generationId: joined.generationId }
+    this.#identity = { memberId: joined.memberId, generationId: joined.generationId, instanceId }
     return joined
   }
 
@@ -217,10 +256,7 @@ export class Membership {
   async #stay(): Promise<void> {
     const { engine, groupId } = this.#options
     try {
-      await engine.heartbeat(
-        { groupId, ...this.#identity, instanceId: null },
-        { wait: true, signal: this.#rejoin.signal },
-      )
+      await engine.heartbeat({ groupId, ...this.#identity }, { wait: true, signal: this.#rejoin.signal })
     } catch (error) {
       if (codeOf(error) !== 'OTTLA_REBALANCE_IN_PROGRESS') throw error
     }
@@ -230,15 +266,48 @@ export class Membership {
   async #recover(error: unknown): Promise<void> {
     const code = codeOf(error)
     if (code === 'OTTLA_REBALANCE_IN_PROGRESS' || this.#stopping.signal.aborted) return
+    // Whoever took its place has its partitions: this one must not come back, or the two would fence each other for ever.
+    // What it loses is not waited for, or what its handlers throw would pass for the cause.
+    if (code === 'OTTLA_FENCED_INSTANCE_ID') void this.#lose(this.#owned)
     if (code !== 'OTTLA_UNKNOWN_MEMBER_ID' && code !== 'OTTLA_ILLEGAL_GENERATION') throw error
-    this.#identity = { memberId: code === 'OTTLA_UNKNOWN_MEMBER_ID' ? '' : this.#identity.memberId, generationId: -1 }
+    const memberId = code === 'OTTLA_UNKNOWN_MEMBER_ID' ? '' : this.#identity.memberId
+    this.#identity = { ...this.#identity, memberId, generationId: -1 }
     await this.#lose(this.#owned)
+  }
+
+  async #dropOut(): Promise<void> {
+    const { engine, groupId, instanceId } = this.#options
+    const { memberId } = this.#identity
+    // No sign of life is given under no id: the session of a static member runs out, unless it is back before.
+    this.#identity = { memberId: '', generationId: -1, instanceId }
+    this.#droppingOut = new Cancellation()
+    if (memberId !== '' && instanceId === null) {
+      await engine.leaveGroup({ groupId, members: [{ memberId, instanceId }] })
+    }
+    await this.#lose(this.#owned)
+  }
+
+  get #isInterrupted(): boolean {
+    return this.#stopping.signal.aborted || this.#droppingOut.signal.aborted
+  }
+
+  /** A heartbeat that waits is a sign of life; these are for when the member waits for something else. */
+  #scheduleBeat(): void {
+    const { clock, engine, groupId, sessionTimeoutMs } = this.#options
+    if (sessionTimeoutMs === Number.POSITIVE_INFINITY) return
+    this.#cancelBeat = clock.schedule(() => {
+      this.#scheduleBeat()
+      if (this.#identity.memberId === '') return
+      // What a refusal means is found out by whatever the member does next.
+      engine.heartbeat({ groupId, ...this.#identity }).catch(() => undefined)
+    }, sessionTimeoutMs / BEATS_PER_SESSION)
   }
 
   async #revoke(partitions: readonly TopicPartition[]): Promise<void> {
     if (partitions.length === 0) return
-    this.#owned = without(this.#owned, partitions)
-    await this.#options.onRevoked([...partitions])
+    await settledOrAborted(this.#options.onRevoked([...partitions]), this.#droppingOut.signal)
+    // Where it drops out they are still owned, and lost with the rest.
+    if (!this.#droppingOut.signal.aborted) this.#owned = without(this.#owned, partitions)
   }
 
   async #lose(partitions: readonly TopicPartition[]): Promise<void> {
@@ -290,6 +359,15 @@ export class Membership {
       `Group ${this.#options.groupId} uses the assignor ${protocolName}, which this member did not offer`,
     )
   }
+}
+
+/** Settles as `work` does, or resolves when the signal aborts. */
+function settledOrAborted(work: Promise<void>, signal: CancelSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => resolve()
+    signal.addEventListener('abort', onAbort, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
 }
 
 function codeOf(error: unknown): string | undefined {

@@ -15,9 +15,15 @@ export interface OffsetCommitterOptions {
   readonly intervalMs: number | undefined
   /** The loops of the partitions that the member holds, by `topic-partition`. */
   readonly loops: ReadonlyMap<string, DeliveryLoop>
-  readonly onCommitted: () => void
+  /** Told what was committed. */
+  readonly onCommitted: (offsets: readonly CommittedOffset[]) => void
   /** Told what a commit that was due failed with. */
   readonly onFailure: (error: unknown) => void
+}
+
+/** The next offset to be handled in a partition. */
+export interface CommittedOffset extends TopicPartition {
+  offset: number
 }
 
 interface LoopOffset {
@@ -28,6 +34,7 @@ interface LoopOffset {
 
 /** A commit that is refused for these says that the partition went to others, or away, in the meantime. */
 const MEANS_NOT_OURS: ReadonlySet<string> = new Set([
+  'OTTLA_FENCED_INSTANCE_ID',
   'OTTLA_ILLEGAL_GENERATION',
   'OTTLA_UNKNOWN_MEMBER_ID',
   'OTTLA_UNKNOWN_TOPIC_OR_PARTITION',
@@ -74,14 +81,16 @@ export class OffsetCommitter {
     this.#cancelDue = undefined
   }
 
-  /** Commits what is done in these partitions. */
-  commitDone(loops: readonly DeliveryLoop[]): Promise<void> {
-    if (this.#options.intervalMs === undefined) return Promise.resolve()
+  /** Commits what is done in these partitions. False where the group has given them to others in the meantime. */
+  commitDone(loops: readonly DeliveryLoop[]): Promise<boolean> {
+    if (this.#options.intervalMs === undefined) return Promise.resolve(true)
     return this.#inTurn(async () => {
       const refusal = await this.#write(() => loops.filter((loop) => this.#isHeld(loop)).flatMap(doneIn))
-      if (refusal === undefined || MEANS_NOT_OURS.has(refusal.code)) return
+      if (refusal === undefined) return true
+      if (MEANS_NOT_OURS.has(refusal.code)) return false
       if (refusal.code !== 'OTTLA_REBALANCE_IN_PROGRESS') throw refusal
       this.schedule()
+      return true
     })
   }
 
@@ -107,9 +116,12 @@ export class OffsetCommitter {
     })
   }
 
-  #inTurn(write: () => Promise<void>): Promise<void> {
+  #inTurn<T>(write: () => Promise<T>): Promise<T> {
     const written = this.#writing.then(write)
-    this.#writing = written.catch(() => undefined)
+    this.#writing = written.then(
+      () => undefined,
+      () => undefined,
+    )
     return written
   }
 
@@ -123,16 +135,20 @@ export class OffsetCommitter {
       const request = {
         groupId,
         ...identity,
-        instanceId: null,
         offsets: offsets.map(({ loop, offset }) => ({ ...loop.at, offset, metadata: null })),
       }
       let refusal: OttlaError | undefined
       try {
-        for (const [index, { error }] of (await engine.commitOffsets(request)).entries()) {
-          if (error === null) offsets[index]?.onCommitted()
-          else refusal ??= error
+        const accepted: CommittedOffset[] = []
+        for (const [index, { topic, partition, error }] of (await engine.commitOffsets(request)).entries()) {
+          const written = offsets[index]
+          if (error !== null) refusal ??= error
+          else if (written !== undefined) {
+            written.onCommitted()
+            accepted.push({ topic, partition, offset: written.offset })
+          }
         }
-        onCommitted()
+        onCommitted(accepted)
       } catch (error) {
         if (!OttlaError.is(error)) throw error
         refusal = error

@@ -6,18 +6,25 @@ const LONGEST_MS = 2 ** 31 - 1
 export class ProcessHold {
   readonly #clock: Clock
   #cancel: (() => void) | undefined
+  #hasEnded = false
 
   constructor(clock: Clock) {
     this.#clock = clock
   }
 
   take(): void {
-    this.#cancel ??= this.#schedule()
+    if (!this.#hasEnded) this.#cancel ??= this.#schedule()
   }
 
   release(): void {
     this.#cancel?.()
     this.#cancel = undefined
+  }
+
+  /** Releases it for good. */
+  end(): void {
+    this.#hasEnded = true
+    this.release()
   }
 
   #schedule(): () => void {

@@ -197,9 +197,13 @@ describe('promise: nothing silent', () => {
         }),
       ],
     })
-    const { closed } = group
+    // Listened for first: the member may have stopped before the send is acknowledged.
+    const stopped = expect(group.closed).rejects.toMatchObject({
+      code: 'OTTLA_DECODE',
+      message: /words-0 offset 0.*broken/,
+    })
     await Promise.all([group.run(() => {}), send(broker, words, ['a'])])
-    await expect(closed).rejects.toMatchObject({ code: 'OTTLA_DECODE', message: /words-0 offset 0.*broken/ })
+    await stopped
   })
 })
 

@@ -68,6 +68,27 @@ describe('an assignor of the user’s own', () => {
     expect(members.map(({ assignment }) => assignment.length).sort()).toEqual([0, 4])
   })
 
+  it.each(['cooperative', 'eager'] as const)('gives on nothing before it was given up: %s', async (rebalance) => {
+    const broker = await openBroker({}, numbers)
+    for (const partition of range(0, 3)) await send(broker, numbers, [0], partition)
+    const handled: string[] = []
+    const [started, release] = [deferred(), deferred()]
+    const first = broker.consumerGroup('g', { topics: [numbers], assignor: byRank(1, { rebalance }) })
+    await first.run(async ({ partition }) => {
+      handled.push(`1: ${partition}`)
+      if (handled.length === 4) started.resolve()
+      await release.promise
+    })
+    await started.promise
+    const second = broker.consumerGroup('g', { topics: [numbers], assignor: byRank(2, { rebalance }) })
+    const running = second.run(({ partition }) => void handled.push(`2: ${partition}`))
+    for (let turn = 0; turn < 10; turn++) await new Promise((resolve) => setImmediate(resolve))
+    release.resolve()
+    await running
+    await broker.idle()
+    expect(handled.sort()).toEqual(range(0, 3).map((partition) => `1: ${partition}`))
+  })
+
   it('that its group does not share is refused', async () => {
     const broker = await openBroker({}, numbers)
     await broker.consumerGroup('g', { topics: [numbers] }).run(() => {})
