@@ -1,4 +1,14 @@
 import { OttlaError } from '../errors.js'
+import {
+  CLEANUP_POLICY,
+  type ConfigValues,
+  int,
+  LARGEST_LONG,
+  long,
+  RATIO,
+  TIMESTAMP_TYPE,
+  textOf,
+} from './config-values.js'
 import { nearestName } from './nearest-name.js'
 
 export type CleanupPolicy = 'delete' | 'compact' | 'compact,delete'
@@ -16,6 +26,14 @@ export interface TopicSettings {
   readonly segmentBytes: number
   /** Milliseconds between the first message of a segment and one that begins the next. Default 7 days. */
   readonly segmentMs: number
+  /** How much of a log, from 0 to 1, must be new before it is compacted again. Default 0.5. */
+  readonly minCleanableDirtyRatio: number
+  /** Milliseconds for which compaction keeps a tombstone after it first met it. Default one day. */
+  readonly deleteRetentionMs: number
+  /** Milliseconds for which compaction leaves a message alone. Default 0. */
+  readonly minCompactionLagMs: number
+  /** Milliseconds after which compaction is due however little is new. Default: no limit. */
+  readonly maxCompactionLagMs: number
   /** Bytes of one record batch. Default 1048588. */
   readonly maxMessageBytes: number
   /** Bytes between two entries of the offset index. Default 4096. */
@@ -32,6 +50,10 @@ export type TopicConfigOptions = {
 interface OwnBrokerSettings {
   readonly numPartitions: number
   readonly retentionCheckIntervalMs: number
+  readonly cleanerBackoffMs: number
+  readonly cleanerDedupeBufferSize: number
+  readonly metadataLogSegmentBytes: number
+  readonly offsetsTopicSegmentBytes: number
   readonly groupInitialRebalanceDelayMs: number
   readonly groupMinSessionTimeoutMs: number
   readonly groupMaxSessionTimeoutMs: number
@@ -50,7 +72,7 @@ export interface BrokerSettings extends OwnBrokerSettings {
 }
 
 /** Kafka's names of types, as DescribeConfigs has them. */
-export type ConfigType = 'INT' | 'LONG' | 'STRING' | 'LIST'
+export type ConfigType = ConfigValues<unknown>['type']
 export type ConfigSource = 'DYNAMIC_TOPIC_CONFIG' | 'STATIC_BROKER_CONFIG' | 'DEFAULT_CONFIG'
 
 export interface ConfigEntry {
@@ -74,16 +96,12 @@ export interface ConfigSynonym {
   readonly source: ConfigSource
 }
 
-interface Config<Value extends number | string> {
+interface Config<Value extends number | string> extends ConfigValues<Value> {
   /** Kafka's name of the broker's config: for a topic's config, of the default that topics take. */
   readonly brokerName: string
-  readonly type: ConfigType
   readonly defaultValue: Value
   /** Where Kafka's differs. */
   readonly kafkaDefaultValue?: Value
-  /** Undefined when the value is not allowed. */
-  readonly parse: (value: unknown) => Value | undefined
-  readonly allowed: string
   readonly documentation: string
 }
 
@@ -92,7 +110,6 @@ interface TopicConfig<Value extends number | string> extends Config<Value> {
 }
 
 const DAY_MS = 86_400_000
-const LARGEST_INT = 2 ** 31 - 1
 
 /** The configs of topics, by the names users write. Names, types and ranges are those of Kafka 4.2. */
 const TOPIC_CONFIGS: { readonly [Setting in keyof TopicSettings]: TopicConfig<TopicSettings[Setting]> } = {
@@ -100,9 +117,7 @@ const TOPIC_CONFIGS: { readonly [Setting in keyof TopicSettings]: TopicConfig<To
     topicName: 'cleanup.policy',
     brokerName: 'log.cleanup.policy',
     defaultValue: 'delete',
-    type: 'LIST',
-    parse: parseCleanupPolicy,
-    allowed: "'delete', 'compact' or 'compact,delete'",
+    ...CLEANUP_POLICY,
     documentation: 'Whether old segments are dropped, or reduced to the latest message of each key, or both.',
   },
   retentionMs: {
@@ -134,6 +149,34 @@ const TOPIC_CONFIGS: { readonly [Setting in keyof TopicSettings]: TopicConfig<To
     ...long(1),
     documentation: 'How far the timestamps of a segment reach before a new one begins, in milliseconds.',
   },
+  minCleanableDirtyRatio: {
+    topicName: 'min.cleanable.dirty.ratio',
+    brokerName: 'log.cleaner.min.cleanable.ratio',
+    defaultValue: 0.5,
+    ...RATIO,
+    documentation: 'How much of a log must be new before it is compacted again, from 0 to 1.',
+  },
+  deleteRetentionMs: {
+    topicName: 'delete.retention.ms',
+    brokerName: 'log.cleaner.delete.retention.ms',
+    defaultValue: DAY_MS,
+    ...long(0),
+    documentation: 'How long compaction keeps a tombstone after it first met it, in milliseconds.',
+  },
+  minCompactionLagMs: {
+    topicName: 'min.compaction.lag.ms',
+    brokerName: 'log.cleaner.min.compaction.lag.ms',
+    defaultValue: 0,
+    ...long(0),
+    documentation: 'How long compaction leaves a message alone, in milliseconds.',
+  },
+  maxCompactionLagMs: {
+    topicName: 'max.compaction.lag.ms',
+    brokerName: 'log.cleaner.max.compaction.lag.ms',
+    defaultValue: LARGEST_LONG,
+    ...long(1),
+    documentation: 'How long a message may wait for compaction however little is new, in milliseconds.',
+  },
   maxMessageBytes: {
     topicName: 'max.message.bytes',
     brokerName: 'message.max.bytes',
@@ -152,9 +195,7 @@ const TOPIC_CONFIGS: { readonly [Setting in keyof TopicSettings]: TopicConfig<To
     topicName: 'message.timestamp.type',
     brokerName: 'log.message.timestamp.type',
     defaultValue: 'CreateTime',
-    type: 'STRING',
-    parse: parseTimestampType,
-    allowed: "'CreateTime' or 'LogAppendTime'",
+    ...TIMESTAMP_TYPE,
     documentation: 'Whether the producer sets the time of a message or the broker, when it appends it.',
   },
 }
@@ -172,6 +213,30 @@ const BROKER_CONFIGS: { readonly [Setting in keyof OwnBrokerSettings]: Config<Ow
     defaultValue: 300_000,
     ...long(1),
     documentation: 'How often segments are looked through for those to drop, in milliseconds.',
+  },
+  cleanerBackoffMs: {
+    brokerName: 'log.cleaner.backoff.ms',
+    defaultValue: 15_000,
+    ...long(0),
+    documentation: 'How long after a segment was sealed its log is looked at for compaction, in milliseconds.',
+  },
+  cleanerDedupeBufferSize: {
+    brokerName: 'log.cleaner.dedupe.buffer.size',
+    defaultValue: 128 * 2 ** 20,
+    ...long(2 ** 20),
+    documentation: 'How much memory compaction takes at most for the keys it has met, in bytes: 24 for each.',
+  },
+  metadataLogSegmentBytes: {
+    brokerName: 'metadata.log.segment.bytes',
+    defaultValue: 8 * 2 ** 20,
+    ...int(8 * 2 ** 20),
+    documentation: 'How large a segment of __cluster_metadata grows before a new one begins, in bytes.',
+  },
+  offsetsTopicSegmentBytes: {
+    brokerName: 'offsets.topic.segment.bytes',
+    defaultValue: 8 * 2 ** 20,
+    ...int(1),
+    documentation: 'How large a segment of __consumer_offsets grows before a new one begins, in bytes.',
   },
   groupInitialRebalanceDelayMs: {
     brokerName: 'group.initial.rebalance.delay.ms',
@@ -275,7 +340,7 @@ export function brokerSettings(
   const read = <Value extends number | string>(of: Config<Value>, fallback: Value): Value => {
     if (!values.has(of.brokerName)) return fallback
     const value = parseValue('broker', of.brokerName, of, values.get(of.brokerName))
-    given[of.brokerName] = String(value)
+    given[of.brokerName] = textOf(value)
     return value
   }
   const topicDefault = <Setting extends keyof TopicSettings>(setting: Setting): TopicSettings[Setting] =>
@@ -283,7 +348,7 @@ export function brokerSettings(
   const own = <Setting extends keyof OwnBrokerSettings>(setting: Setting): OwnBrokerSettings[Setting] =>
     read(BROKER_CONFIGS[setting], defaultOf(BROKER_CONFIGS[setting], defaults))
 
-  if (storage.segmentBytes !== undefined) given[TOPIC_CONFIGS.segmentBytes.brokerName] = String(storage.segmentBytes)
+  if (storage.segmentBytes !== undefined) given[TOPIC_CONFIGS.segmentBytes.brokerName] = textOf(storage.segmentBytes)
   const settings: BrokerSettings = {
     topicDefaults: {
       cleanupPolicy: topicDefault('cleanupPolicy'),
@@ -294,12 +359,20 @@ export function brokerSettings(
         storage.segmentBytes ?? defaultOf(TOPIC_CONFIGS.segmentBytes, defaults),
       ),
       segmentMs: topicDefault('segmentMs'),
+      minCleanableDirtyRatio: topicDefault('minCleanableDirtyRatio'),
+      deleteRetentionMs: topicDefault('deleteRetentionMs'),
+      minCompactionLagMs: topicDefault('minCompactionLagMs'),
+      maxCompactionLagMs: topicDefault('maxCompactionLagMs'),
       maxMessageBytes: topicDefault('maxMessageBytes'),
       indexIntervalBytes: topicDefault('indexIntervalBytes'),
       messageTimestampType: topicDefault('messageTimestampType'),
     },
     numPartitions: own('numPartitions'),
     retentionCheckIntervalMs: own('retentionCheckIntervalMs'),
+    cleanerBackoffMs: own('cleanerBackoffMs'),
+    cleanerDedupeBufferSize: own('cleanerDedupeBufferSize'),
+    metadataLogSegmentBytes: own('metadataLogSegmentBytes'),
+    offsetsTopicSegmentBytes: own('offsetsTopicSegmentBytes'),
     groupInitialRebalanceDelayMs: own('groupInitialRebalanceDelayMs'),
     groupMinSessionTimeoutMs: own('groupMinSessionTimeoutMs'),
     groupMaxSessionTimeoutMs: own('groupMaxSessionTimeoutMs'),
@@ -323,9 +396,9 @@ export function parseTopicConfigs(configs: Readonly<Record<string, string | null
   for (const [name, value] of Object.entries(configs)) {
     const config = TOPIC_NAMES.get(name)
     if (config === undefined) throw unknownConfig('topic', name, [...TOPIC_NAMES.keys()])
-    parsed[name] = String(parseValue('topic', name, config, value))
+    parsed[name] = textOf(parseValue('topic', name, config, value))
   }
-  return parsed
+  return checkTogether(parsed)
 }
 
 /** A topic's configs after changes by Kafka's names: a null takes a config back to its default. Throws OTTLA_INVALID_CONFIG. */
@@ -339,7 +412,14 @@ export function alterTopicConfigs(
     else if (TOPIC_NAMES.has(name)) delete altered[name]
     else throw unknownConfig('topic', name, [...TOPIC_NAMES.keys()])
   }
-  return altered
+  return checkTogether(altered)
+}
+
+/** What Kafka checks beside each value. */
+function checkTogether(configs: Record<string, string>): Record<string, string> {
+  const { 'min.compaction.lag.ms': least, 'max.compaction.lag.ms': most } = configs
+  if (least === undefined || most === undefined || Number(least) <= Number(most)) return configs
+  throw invalid(`min.compaction.lag.ms, ${least}, is above max.compaction.lag.ms, ${most}: no time would do.`)
 }
 
 /** What holds for a topic whose own configs, by Kafka's names, are `overrides`: those of `parseTopicConfigs`. */
@@ -357,6 +437,10 @@ export function topicSettings(overrides: Readonly<Record<string, string>>, broke
     retentionBytes: read('retentionBytes'),
     segmentBytes: read('segmentBytes'),
     segmentMs: read('segmentMs'),
+    minCleanableDirtyRatio: read('minCleanableDirtyRatio'),
+    deleteRetentionMs: read('deleteRetentionMs'),
+    minCompactionLagMs: read('minCompactionLagMs'),
+    maxCompactionLagMs: read('maxCompactionLagMs'),
     maxMessageBytes: read('maxMessageBytes'),
     indexIntervalBytes: read('indexIntervalBytes'),
     messageTimestampType: read('messageTimestampType'),
@@ -374,7 +458,7 @@ export function topicConfigEntries(
     if (setting === undefined) throw unknownConfig('topic', name, [...otherOptions, ...TOPIC_SETTINGS])
     if (value === undefined) continue
     const config = TOPIC_CONFIGS[setting]
-    entries[config.topicName] = String(parseValue<number | string>('topic', name, config, value))
+    entries[config.topicName] = textOf(parseValue<number | string>('topic', name, config, value))
   }
   return entries
 }
@@ -403,7 +487,7 @@ function brokerSynonyms(config: Config<number | string>, broker: BrokerSettings)
   const { brokerName: name } = config
   const byDefault: ConfigSynonym = {
     name,
-    value: String(defaultOf(config, broker.defaults)),
+    value: textOf(defaultOf(config, broker.defaults)),
     source: 'DEFAULT_CONFIG',
   }
   const value = broker.given[name]
@@ -447,45 +531,6 @@ function parseValue<Value extends number | string>(
   if (parsed !== undefined) return parsed
   const shown = typeof value === 'string' ? `'${value}'` : typeof value === 'number' ? value : value && typeof value
   throw invalid(`The ${scope} config '${name}' cannot be ${shown}: it takes ${config.allowed}.`)
-}
-
-function int(min: number): Pick<Config<number>, 'type' | 'parse' | 'allowed'> {
-  return { type: 'INT', ...integer(min, LARGEST_INT) }
-}
-
-/** Kafka's long, as far as a number reaches. */
-function long(min: number): Pick<Config<number>, 'type' | 'parse' | 'allowed'> {
-  return { type: 'LONG', ...integer(min, Number.MAX_SAFE_INTEGER) }
-}
-
-function integer(min: number, max: number): Pick<Config<number>, 'parse' | 'allowed'> {
-  return {
-    allowed: `an integer from ${min} to ${max}`,
-    parse: (value) => {
-      const number = typeof value === 'string' && /^\s*[+-]?\d+\s*$/.test(value) ? Number(value) : value
-      if (typeof number !== 'number' || !Number.isSafeInteger(number)) return undefined
-      return number >= min && number <= max ? number : undefined
-    },
-  }
-}
-
-/** A list in any order, as Kafka takes it; the empty one is not taken. */
-function parseCleanupPolicy(value: unknown): CleanupPolicy | undefined {
-  switch (typeof value === 'string' ? value.replace(/\s/g, '') : value) {
-    case 'delete':
-      return 'delete'
-    case 'compact':
-      return 'compact'
-    case 'compact,delete':
-    case 'delete,compact':
-      return 'compact,delete'
-    default:
-      return undefined
-  }
-}
-
-function parseTimestampType(value: unknown): MessageTimestampType | undefined {
-  return value === 'CreateTime' || value === 'LogAppendTime' ? value : undefined
 }
 
 function unknownConfig(scope: 'topic' | 'broker', name: string, allowed: readonly string[]): OttlaError {

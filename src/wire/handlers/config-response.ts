@@ -7,7 +7,7 @@ const SOURCES: { readonly [Source in ConfigSource]: number } = {
   DEFAULT_CONFIG: 5,
 }
 
-const TYPES: { readonly [Type in ConfigType]: number } = { STRING: 2, INT: 3, LONG: 5, LIST: 7 }
+const TYPES: { readonly [Type in ConfigType]: number } = { STRING: 2, INT: 3, LONG: 5, DOUBLE: 6, LIST: 7 }
 
 /** Kafka's number for where a value comes from. */
 export function configSource(source: ConfigSource): number {
