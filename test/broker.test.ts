@@ -1,5 +1,5 @@
 import { Broker, FileStorage, json, MemoryStorage, type OttlaError, type RecoveryReport, Topic } from 'ottla'
-import { ManualClock, SimulatedFileSystem } from 'ottla/testing'
+import { type DiskCall, ManualClock, SimulatedFileSystem } from 'ottla/testing'
 import { describe, expect, it } from 'vitest'
 import { brokers, codeOf, contentsOf, refusal } from './client/brokers.js'
 import { HeldStorage } from './client/held-storage.js'
@@ -174,6 +174,73 @@ describe('a broker', () => {
     expect(values).toEqual([4, 5, 6, 7])
     const { recovery } = await openBroker({ storage: on(cut.killProcess()) })
     expect(recovery.filter(({ kind }) => kind === 'moved-offset')).toEqual([])
+  })
+})
+
+describe('a disk that fails', () => {
+  const on = (fileSystem: SimulatedFileSystem) => new FileStorage('/data', { fileSystem })
+  const isLog = ({ act, path }: DiskCall, wanted: DiskCall['act']) =>
+    act === wanted && path.startsWith('/data/orders-0') && path.endsWith('.log')
+
+  it('to sync rejects every send that the sync was for, and all later ones, and what was durable is read', async () => {
+    const disk = new SimulatedFileSystem()
+    const broker = await openBroker({ storage: on(disk) })
+    await broker.topic(orders)
+    const send = (value: number) => broker.producer().send(orders, { value, partition: 0 })
+    await send(1)
+    disk.plan = (call) => (isLog(call, 'dataSync') ? 'EIO' : undefined)
+    const outcomes = await Promise.allSettled([send(2), send(3)])
+    expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    disk.plan = () => undefined
+    const syncs = disk.calls.filter((call) => isLog(call, 'dataSync')).length
+    expect(await codeOf(() => send(4))).toBe('OTTLA_STORAGE_FAILED')
+    expect((await contentsOf(broker, orders)).map(({ value }) => value)).toEqual([1])
+    // Another partition of the same disk goes on.
+    await broker.producer().send(orders, { value: 5, partition: 1 })
+    expect(disk.calls.filter((call) => isLog(call, 'dataSync'))).toHaveLength(syncs)
+    const next = await openBroker({ storage: on(disk.killProcess()) })
+    const values = (await contentsOf(next, orders)).map(({ value }) => value)
+    expect(values.filter((value) => value === 1 || value === 5)).toEqual([1, 5])
+    expect(await next.producer().send(orders, { value: 6, partition: 0 })).toMatchObject({ partition: 0 })
+  })
+
+  it('to take more rejects the send with its code, and takes the next one once there is room, without a hole', async () => {
+    const disk = new SimulatedFileSystem()
+    const broker = await openBroker({ storage: on(disk) })
+    await broker.topic(orders)
+    const send = (value: number) => broker.producer().send(orders, { value, partition: 0 })
+    await send(1)
+    let isFirst = true
+    disk.plan = (call) => {
+      if (!isLog(call, 'write')) return undefined
+      const fault = isFirst ? { bytes: 20 } : 'ENOSPC'
+      isFirst = false
+      return fault
+    }
+    await expect(send(2)).rejects.toMatchObject({
+      code: 'OTTLA_STORAGE_FULL',
+      retriable: true,
+      cause: { code: 'ENOSPC' },
+    })
+    expect((await contentsOf(broker, orders)).map(({ value }) => value)).toEqual([1])
+    disk.plan = () => undefined
+    expect(await send(3)).toMatchObject({ offset: 1 })
+    const next = await openBroker({ storage: on(disk.crash()) })
+    expect((await contentsOf(next, orders)).map(({ value }) => value)).toEqual([1, 3])
+    expect(next.recovery.filter(({ kind }) => kind === 'torn-tail')).toEqual([])
+  })
+
+  it('to read tells the reader, and is no end of the log', async () => {
+    const disk = new SimulatedFileSystem()
+    const broker = await openBroker({ storage: on(disk) })
+    await broker.topic(orders)
+    await broker.producer().send(orders, { value: 1, partition: 0 })
+    await broker.close()
+    const next = await openBroker({ storage: on(disk) })
+    disk.plan = (call) => (isLog(call, 'read') ? 'EIO' : undefined)
+    expect(await codeOf(() => contentsOf(next, orders))).toBe('OTTLA_STORAGE_FAILED')
+    disk.plan = () => undefined
+    expect(await contentsOf(next, orders)).toHaveLength(1)
   })
 })
 

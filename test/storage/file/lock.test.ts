@@ -45,6 +45,23 @@ async function hold(place: string): Promise<{ child: ChildProcess; outcome: stri
   return { child, outcome: String(said).trim() }
 }
 
+/** How another namespace of the machine is entered, where this user may. */
+function canUnshare(flag: string): boolean {
+  return process.platform === 'linux' && spawnSync('unshare', [flag, '--fork', 'true']).status === 0
+}
+
+/** Tries to take hold of a directory from within another namespace, and ends. */
+async function holdIn(flag: string, place: string): Promise<string> {
+  bundled ??= holderModule()
+  const child = spawn('unshare', [flag, '--fork', '--kill-child', process.execPath, bundled], {
+    env: { ...process.env, OTTLA_DIRECTORY: place },
+    stdio: ['pipe', 'pipe', 'inherit'],
+  })
+  const [said] = await once(child.stdout, 'data')
+  await kill(child, 'SIGKILL')
+  return String(said).trim()
+}
+
 async function kill(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   const ended = once(child, 'exit')
   child.kill(signal)
@@ -131,6 +148,42 @@ describe('a directory', () => {
     child.kill('SIGSTOP')
     await expect(lockDirectory(place, 0)).rejects.toMatchObject({ code: 'OTTLA_LOCKED' })
     child.kill('SIGCONT')
+    await kill(child, 'SIGKILL')
+  })
+
+  it.each(['--net', '--pid', '--uts'])(
+    'that this process holds is refused in another namespace: unshare %s',
+    async (flag) => {
+      if (!canUnshare(flag)) return
+      const place = directory()
+      const { storage } = await open(place)
+      expect(await holdIn(flag, place)).toBe('OTTLA_LOCKED')
+      await storage.close()
+      expect(await holdIn(flag, place)).toBe('held')
+    },
+  )
+
+  it('whose stopped holder is killed is free at once', async () => {
+    const place = directory()
+    mkdirSync(place)
+    const { child } = await hold(place)
+    child.kill('SIGSTOP')
+    await expect(lockDirectory(place, 0)).rejects.toMatchObject({
+      code: 'OTTLA_LOCKED',
+      message: expect.stringContaining(`process ${child.pid}`),
+    })
+    await kill(child, 'SIGKILL')
+    await (await lockDirectory(place, 0)).release()
+  })
+
+  it('can be looked at while another process holds it', async () => {
+    const place = directory()
+    await (await open(place)).storage.close()
+    const { child, outcome } = await hold(place)
+    expect(outcome).toBe('held')
+    const reader = await open(place, { readOnly: true })
+    expect(await offsetsIn(reader.log)).toEqual([])
+    await reader.storage.close()
     await kill(child, 'SIGKILL')
   })
 
