@@ -8,6 +8,7 @@ import { Gaps } from './gaps.js'
 import {
   DURABLE_SUFFIX,
   EPOCH_FILE,
+  GAPS_FILE,
   LOG_SUFFIX,
   METADATA_FILE,
   offsetInName,
@@ -57,8 +58,12 @@ export async function recoverPartition(context: RecoveryContext): Promise<Recove
   const snapshots = offsetsOf(names, SNAPSHOT_SUFFIX)
   const gaps = await Gaps.read(fileSystem, directory)
   if (bases.length === 0) {
-    const isNew = names.every((name) => name === METADATA_FILE || name === EPOCH_FILE)
-    if (isNew && (context.mark?.segments.length ?? 0) === 0) {
+    if (names.every(mayPrecedeLog) && (context.mark?.segments.length ?? 0) === 0) {
+      // They speak of a log that a power cut took before anything of it was durable.
+      for (const name of names) {
+        if (name === GAPS_FILE || name.endsWith(SNAPSHOT_SUFFIX)) await fileSystem.unlink(join(directory, name))
+      }
+      const gaps = await Gaps.read(fileSystem, directory)
       return { segments: [], snapshots: [], gaps, durableMark: undefined, isDurable: false }
     }
     throw missing(join(directory, `*${LOG_SUFFIX}`), 0, 'its log files are missing')
@@ -86,6 +91,11 @@ export async function recoverPartition(context: RecoveryContext): Promise<Recove
     await fileSystem.unlink(offsetPath(directory, offset) + SNAPSHOT_SUFFIX)
   }
   return { segments, snapshots: snapshots.filter((offset) => offset <= endOffset), gaps, durableMark, isDurable: true }
+}
+
+/** False for what is only written once the name of a log file is durable, and so shows that there was one. */
+function mayPrecedeLog(name: string): boolean {
+  return [METADATA_FILE, EPOCH_FILE, GAPS_FILE].includes(name) || name.endsWith(SNAPSHOT_SUFFIX)
 }
 
 /** Nothing of the logs is read. The mark was taken away before anything was written, so the files are those it names. */

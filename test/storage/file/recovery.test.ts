@@ -202,6 +202,29 @@ describe('the index files', () => {
   })
 })
 
+describe('a new partition', () => {
+  it('of which a power cut keeps any of its files before one of them is durable is new again', async () => {
+    const disk = new SimulatedFileSystem()
+    const states: SimulatedFileSystem[] = []
+    const { storage } = await openOn(disk)
+    disk.afterCall = () => {
+      for (const { disk: left } of disk.crashStates({ random: 10 })) states.push(left)
+    }
+    const log = await storage.openPartition({ topic: 'orders', partition: 1 })
+    await log.append([batchAt(3)])
+    await log.saveSnapshot(4, Uint8Array.of(1))
+    disk.afterCall = () => undefined
+    for (const left of states) {
+      const { storage: next } = await openOn(left)
+      const found = await next.openPartition({ topic: 'orders', partition: 1 })
+      expect([[], [3]]).toContainEqual(await offsetsIn(found))
+      if (endOf(found) === 0) expect(await found.loadSnapshot(10)).toBe(undefined)
+      await fill(found, 1)
+      await next.close()
+    }
+  })
+})
+
 describe('damage that is no torn end', () => {
   /** Opens, or opens and reads everything: one of them must name the file, and no file of the partition may change. */
   async function refusal(disk: SimulatedFileSystem): Promise<unknown> {
