@@ -43,7 +43,7 @@ const LARGEST_RELATIVE_OFFSET = 2 ** 31 - 1
 
 /** How far the durable mark may lag behind: what a crash leaves to be looked at, and what damage there may pass for a torn end. */
 export const MARK_LAG_BYTES: number = 256 * 1024
-export const MARK_LAG_MS = 1000
+const MARK_LAG_MS = 1000
 
 /** The log of one partition in a directory of its own. */
 export class FilePartition implements PartitionStorage {

@@ -196,7 +196,7 @@ export function missing(file: string, expectedOffset: number, reason: string): O
 }
 
 /** The file is not the one of which its mark or sum speaks. */
-export function wrongSize(
+function wrongSize(
   file: string,
   sizeInBytes: number,
   known: { readonly sizeInBytes: number; readonly endOffset: number; readonly baseOffset: number },

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { flipBits, killedWithTail, threeSegments } from './bit-flips.js'
 
 // Every bit of every byte is for the deep tests; here each byte loses one.
-describe('a flipped bit', () => {
+describe('a flipped bit', { timeout: 60_000 }, () => {
   it('after a clean close is caught or harmless, in every byte of every file', async () => {
     const { tried, failures, cut, caught, harmless } = await flipBits(await threeSegments(), (byte) => [byte % 8])
     expect(failures).toEqual([])

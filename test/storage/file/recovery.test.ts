@@ -187,7 +187,9 @@ describe('the index files', () => {
     const { closed } = await threeSegments()
     const path = logPath(PLACE, 0, suffix)
     const pristine = closed.peek(path) ?? new Uint8Array(0)
-    for (let bit = 0; bit < pristine.length * 8; bit++) {
+    // A bit of each byte; the deep tests flip them all.
+    for (let byte = 0; byte < pristine.length; byte++) {
+      const bit = byte * 8 + (byte % 8)
       const disk = closed.killProcess()
       damage(disk, path, (content) => {
         content[bit >> 3] = (content[bit >> 3] ?? 0) ^ (1 << (bit & 7))
@@ -399,7 +401,7 @@ describe('a change that a crash cut short', () => {
     const seen = new Set<string>()
     const collect = (call: string): void => {
       states.push([`${call}, killed`, disk.killProcess()])
-      for (const { name, disk: left } of disk.crashStates({ random: 4 })) {
+      for (const { name, disk: left } of disk.crashStates({ random: 4, limit: 10 })) {
         const content = contentOf(left)
         if (!seen.has(content)) states.push([`${call}, ${name}`, left])
         seen.add(content)
