@@ -171,6 +171,33 @@ describe('bytes that hold more than they should', () => {
 })
 
 describe('damaged bytes', () => {
+  /** A frame of one compressed block. */
+  const lz4 = (block: string): string =>
+    `04224d18 6040 00 ${(block.replace(/ /g, '').length / 2).toString(16).padStart(2, '0')}000000 ${block} 00000000`
+
+  it.each([
+    ['snappy', 'a copy from before the start', '05 00 61 0d 02', /a copy from 2 bytes before/],
+    ['snappy', 'a copy from nowhere', '05 00 61 01 00', /a copy from 0 bytes before/],
+    ['snappy', 'a copy that makes too much', '04 00 61 01 01', /holds more than it says/],
+    ['snappy', 'a literal that makes too much', '01 04 61 62', /holds more than it says/],
+    ['snappy', 'less than it says', '03 04 61 62', /holds 2 bytes of 3/],
+    ['snappy', 'a literal without its end', '03 08 61', /a literal of 3 bytes where 1 are left/],
+    ['snappy', 'a block of a negative size', '82534e4150505900 00000001 00000001 ffffffff', /a block of -1 bytes/],
+    ['lz4', 'a match from before the start', lz4('10 61 0200 00'), /a match from 2 bytes before/],
+    ['lz4', 'a match from nowhere', lz4('10 61 0000 00'), /a match from 0 bytes before/],
+    ['lz4', 'a block that ends with a match', lz4('10 61 0100'), /does not end with literals/],
+    ['lz4', 'literals that are not there', lz4('50 61'), /5 literals where 1 bytes are left/],
+    ['lz4', 'a dictionary', '04224d18 6140 00 00000000', /needs a dictionary/],
+    ['lz4', 'a block beyond its size', '04224d18 6040 00 01000100', /a block of 65537 bytes/],
+    ['lz4', 'another magic', '04224d19 6040 00 00000000', /does not begin as one/],
+    ['zstd', 'a dictionary', '28b52ffd 21 05 01 010000', /needs a dictionary/],
+    ['zstd', 'a block of the reserved type', '28b52ffd 20 01 0f0000 61', /a block of type 3/],
+    ['zstd', 'no last block', '28b52ffd 20 01 080000 61', /has no end/],
+  ] as const)('are told from others: %s, %s', (codec, _, text, reason) => {
+    expect(() => decompress(codec, hex(text), 70)).toThrow(failure('OTTLA_CORRUPTION', reason))
+    expect(() => decompress(codec, hex(text), 70)).toThrow(/The record batch at position 70 is damaged/)
+  })
+
   it('give typed errors only, ten thousand times', () => {
     const seed = 20_261_126
     const random = randomFrom(seed)
