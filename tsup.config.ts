@@ -20,7 +20,12 @@ const classNames: NonNullable<Options['plugins']>[number] = {
 }
 
 const config: Options = {
-  entry: { index: 'src/index.ts', 'testing/index': 'src/testing/index.ts', 'wire/index': 'src/wire/index.ts' },
+  entry: {
+    index: 'src/index.ts',
+    'testing/index': 'src/testing/index.ts',
+    'wire/index': 'src/wire/index.ts',
+    'cli/main': 'src/cli/main.ts',
+  },
   format: ['esm', 'cjs'],
   target: 'node20',
   dts: ambientTypes,
