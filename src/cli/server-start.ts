@@ -117,11 +117,30 @@ async function openBroker({ engine, logDirs, durability }: ServerConfig): Promis
   return broker
 }
 
-function repairOf({ topic, partition, file, position, removedBytes, logEndOffset, reason }: RecoveryReport): string {
-  return (
-    `Repaired ${topic}-${partition}: ${removedBytes} bytes were cut off ${file} at ${position} (${reason}); ` +
-    `the log ends at offset ${logEndOffset} now`
-  )
+function repairOf(report: RecoveryReport): string {
+  const log = `${report.topic}-${report.partition}`
+  switch (report.kind) {
+    case 'torn-tail':
+      return (
+        `Repaired ${log}: ${report.removedBytes} bytes were cut off ${report.file} at ${report.position} ` +
+        `(${report.reason}); the log ends at offset ${report.logEndOffset} now`
+      )
+    case 'rewritten-tail':
+      return (
+        `Repaired ${log}: ${report.rewrittenBytes} bytes of ${report.file} from offset ${report.firstOffset} on ` +
+        'were written again and synced, since nothing said that they had been'
+      )
+    case 'moved-offset':
+      return (
+        `Repaired ${log}: group ${report.groupId} had committed ${report.committedOffset}, ` +
+        `and goes on at ${report.logEndOffset}, where the log ends`
+      )
+    case 'repair':
+      return (
+        `Repaired ${log}: ${report.removedBytes} bytes of ${report.file} from ${report.position} on were left out ` +
+        `(${report.reason}); offsets from ${report.firstOffset} to ${report.endOffset} are missing`
+      )
+  }
 }
 
 async function openListeners(broker: Broker, config: ServerConfig): Promise<Listener[]> {
