@@ -1,43 +1,10 @@
-import { dirname, join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { OttlaError } from '../../errors.js'
-import { randomId } from '../../random-id.js'
 import type { PartitionOptions, PartitionStorage, Storage, StorageContext, TopicPartition } from '../storage.js'
-import { decodeMarks, encodeMarks, type Marks, type PartitionMark } from './clean-mark.js'
-import { FilePartition, type PartitionPlace } from './file-partition.js'
 import { checkFileStorageOptions, type FileStorageOptions } from './file-storage-options.js'
-import { diskError, type FileSystem, readFile, writeFile, writeFileAtomically } from './file-system.js'
-import { HandlePool, withRoom } from './handle-pool.js'
-import {
-  CLEAN_FILE,
-  checkPartitionName,
-  deletedName,
-  EPOCH_FILE,
-  isDeletedName,
-  LAYOUT,
-  LAYOUT_FILE,
-  LOCK_FILE,
-  METADATA_FILE,
-  parsePartitionName,
-  partitionName,
-  TEMPORARY_SUFFIX,
-} from './layout.js'
-import { Limiter } from './limiter.js'
-import type { DirectoryLock } from './lock.js'
-import { readOnlyFileSystem } from './read-only-file-system.js'
-import { ReadOnlyPartition, readOnlyError } from './read-only-partition.js'
-import { checkTopicId, recoverPartition } from './recovery.js'
-import { repairPartition } from './repair.js'
-import { type Disk, FileSegment } from './segment.js'
-import { TailCache } from './tail-cache.js'
+import type { HeldWith, OpenDirectory } from './open-directory.js'
 
 const DEFAULTS = { durability: 'fsync', syncIntervalMs: 100 } as const
-
-/** A process may open 1024 files by default on Linux, and 256 on macOS, where the app has some of its own. */
-const MAX_OPEN_FILES = process.platform === 'darwin' ? 128 : 256
-const MAX_SYNCS = 2
-const MAX_OPENING_OR_CLOSING = 32
-/** What was written last is read from memory, by all consumers that keep up. */
-const CACHE_BYTES = 16 * 1024 * 1024
 
 /**
  * Keeps logs in a directory, in Kafka's own files. One broker at a time has it: another gets OTTLA_LOCKED, naming who
@@ -57,43 +24,22 @@ export class FileStorage implements Storage {
   readonly acknowledgeAfter: 'append' | 'sync'
   readonly segmentBytes: number | undefined
   readonly readOnly: boolean
-  readonly #repair: 'truncate' | 'salvage' | undefined
-  readonly #durability: 'fsync' | 'interval' | 'os'
-  readonly #syncIntervalMs: number
-  readonly #fileSystem: FileSystem | undefined
-  #openedDisk: Disk | undefined
-  readonly #cache = new TailCache(CACHE_BYTES)
-  /** So that ten thousand partitions that open or close at once do not open ten thousand files. */
-  readonly #limiter = new Limiter(MAX_OPENING_OR_CLOSING)
+  readonly #heldWith: HeldWith
   #status: 'closed' | 'opening' | 'open' | 'closing' = 'closed'
+  #held: OpenDirectory | undefined
   #opening: Promise<void> = Promise.resolve()
   #closing: Promise<void> | undefined
-  #context: StorageContext | undefined
-  #lock: DirectoryLock | undefined
-  /** What closed partitions held. */
-  #marks: Marks = new Map()
   #openedCleanly = true
-  readonly #partitions = new Map<string, TopicPartition>()
-  readonly #opened = new Map<string, Promise<FilePartition | ReadOnlyPartition>>()
-  readonly #unsynced = new Set<FilePartition>()
-  #cancelSync: (() => void) | undefined
-  /** Counts the changes of names in the root, and those of them that were synced. */
-  #rootChanges = 0
-  #rootChangesSynced = 0
-  #rootSync: Promise<void> | undefined
-  #rootFailure: unknown
 
   constructor(directory: string, options: FileStorageOptions = {}) {
     checkFileStorageOptions(directory, options)
     const { durability = DEFAULTS.durability, syncIntervalMs = DEFAULTS.syncIntervalMs } = options
+    const { repair, fileSystem, segmentBytes, readOnly: isReadOnly = false } = options
     this.directory = resolve(directory)
-    this.readOnly = options.readOnly === true
-    this.acknowledgeAfter = durability === 'fsync' && !this.readOnly ? 'sync' : 'append'
-    this.#repair = options.repair
-    this.segmentBytes = options.segmentBytes
-    this.#durability = durability
-    this.#syncIntervalMs = syncIntervalMs
-    this.#fileSystem = options.fileSystem
+    this.readOnly = isReadOnly
+    this.acknowledgeAfter = durability === 'fsync' && !isReadOnly ? 'sync' : 'append'
+    this.segmentBytes = segmentBytes
+    this.#heldWith = { durability, syncIntervalMs, isReadOnly, repair, fileSystem }
   }
 
   /** False once it was opened after a crash. */
@@ -109,64 +55,26 @@ export class FileStorage implements Storage {
       )
     }
     this.#status = 'opening'
-    this.#opening = this.#takeHold(context)
+    this.#opening = this.#open(context)
     try {
       await this.#opening
+      this.#status = 'open'
     } catch (error) {
-      await this.#lock?.release()
-      this.#lock = undefined
       this.#status = 'closed'
-      throw diskError(error, `Opening ${this.directory}`)
+      throw error
     }
-    this.#context = context
-    this.#status = 'open'
   }
 
   async partitions(): Promise<TopicPartition[]> {
-    this.#assertOpen()
-    return Array.from(this.#partitions.values(), (at) => ({ ...at }))
+    return this.#assertOpen().partitions()
   }
 
   async openPartition(at: TopicPartition, options: PartitionOptions = {}): Promise<PartitionStorage> {
-    const context = this.#assertOpen()
-    checkPartitionName(at)
-    const name = partitionName(at)
-    const open = this.#opened.get(name)
-    if (open !== undefined) return open
-    const opening = this.#limiter.run<FilePartition | ReadOnlyPartition>(() =>
-      this.readOnly
-        ? this.#lookAtPartition({ ...at }, options, context)
-        : this.#openPartition({ ...at }, options, context),
-    )
-    this.#opened.set(name, opening)
-    try {
-      return await opening
-    } catch (error) {
-      this.#opened.delete(name)
-      throw diskError(error, `Opening ${join(this.directory, name)}`)
-    }
+    return this.#assertOpen().openPartition(at, options)
   }
 
   async deletePartition(at: TopicPartition): Promise<void> {
-    this.#assertOpen()
-    checkPartitionName(at)
-    const name = partitionName(at)
-    if (this.readOnly) throw readOnlyError(`${name} cannot be deleted`)
-    const opened = await this.#opened.get(name)
-    if (opened instanceof FilePartition) await opened.abandon()
-    if (!this.#partitions.has(name)) return
-    const { fileSystem } = this.#disk
-    const deleted = join(this.directory, deletedName(at, randomId()))
-    try {
-      await fileSystem.rename(join(this.directory, name), deleted)
-      this.#partitions.delete(name)
-      this.#marks.delete(name)
-      this.#rootChanges++
-      await this.#syncRoot()
-      await this.#removeDirectory(deleted)
-    } catch (error) {
-      throw diskError(error, `Deleting ${join(this.directory, name)}`)
-    }
+    return this.#assertOpen().deletePartition(at)
   }
 
   async close(options: { readonly clean?: boolean } = {}): Promise<void> {
@@ -174,283 +82,35 @@ export class FileStorage implements Storage {
     if (this.#status === 'opening') await Promise.allSettled([this.#opening])
     if (this.#status === 'open') {
       this.#status = 'closing'
-      this.#closing = this.#close(options.clean !== false).finally(() => {
-        this.#status = 'closed'
-        this.#closing = undefined
-      })
+      this.#closing = this.#assertHeld()
+        .close(options.clean !== false)
+        .finally(() => {
+          this.#status = 'closed'
+          this.#held = undefined
+          this.#closing = undefined
+        })
     }
     await this.#closing
   }
 
-  get #disk(): Disk {
-    if (this.#openedDisk === undefined) throw this.#notOpen()
-    return this.#openedDisk
+  /** What works on files is loaded here: a program that stays in memory starts without it. */
+  async #open(context: StorageContext): Promise<void> {
+    const { OpenDirectory } = await import('./open-directory.js')
+    this.#held = await OpenDirectory.open(this.directory, this.#heldWith, context)
+    this.#openedCleanly = this.#held.openedCleanly
   }
 
-  /** Node's files come with its streams and the lock with sockets: a program that stays in memory loads neither. */
-  async #openDisk(): Promise<Disk> {
-    const machine = this.#fileSystem ?? (await import('./node-file-system.js')).nodeFileSystem
-    const fileSystem = this.readOnly ? readOnlyFileSystem(machine) : machine
-    const handles = new HandlePool(fileSystem, MAX_OPEN_FILES)
-    return {
-      fileSystem: withRoom(fileSystem, handles),
-      handles,
-      syncLimiter: new Limiter(MAX_SYNCS),
-      syncsFiles: this.#durability !== 'os',
-    }
+  #assertOpen(): OpenDirectory {
+    if (this.#status !== 'open') throw this.#notOpen()
+    return this.#assertHeld()
   }
 
-  async #takeHold(context: StorageContext): Promise<void> {
-    this.#openedDisk ??= await this.#openDisk()
-    const { fileSystem } = this.#openedDisk
-    this.#rootChanges = 0
-    this.#rootChangesSynced = 0
-    this.#rootFailure = undefined
-    // What repair takes out of a log is lost as in a crash.
-    this.#openedCleanly = this.#repair === undefined
-    if (this.readOnly) await this.#checkHoldsLogs()
-    else await this.#takeDirectory(context)
-    this.#partitions.clear()
-    for (const { name, isDirectory } of await fileSystem.list(this.directory)) {
-      if (!isDirectory) continue
-      const at = parsePartitionName(name)
-      if (at !== undefined) this.#partitions.set(name, at)
-      else if (isDeletedName(name) && !this.readOnly) await this.#removeDirectory(join(this.directory, name))
-    }
-    // One without a mark was damaged when the others were closed.
-    for (const name of this.#partitions.keys()) if (!this.#marks.has(name)) this.#openedCleanly = false
-  }
-
-  async #takeDirectory(context: StorageContext): Promise<void> {
-    const { fileSystem } = this.#disk
-    await this.#makeDirectory()
-    // Looked at before the lock file is made: a directory that is not ours is not touched.
-    await this.#checkLayout()
-    this.#lock = await fileSystem.lock(this.directory, context.clock.now())
-    if ((await this.#checkLayout()) !== LAYOUT) {
-      const layout = `${JSON.stringify({ layout: LAYOUT })}\n`
-      await writeFileAtomically(fileSystem, join(this.directory, LAYOUT_FILE), Buffer.from(layout))
-    }
-    await this.#takeMarks()
-  }
-
-  async #checkHoldsLogs(): Promise<void> {
-    this.#marks = new Map()
-    const status = await this.#disk.fileSystem.stat(this.directory)
-    if (status?.isDirectory !== true || (await this.#checkLayout()) === undefined) {
-      throw readOnlyError(`The directory ${this.directory} holds no log yet and none can be made`)
-    }
-  }
-
-  async #makeDirectory(): Promise<void> {
-    const { fileSystem } = this.#disk
-    const status = await fileSystem.stat(this.directory)
-    if (status?.isDirectory) return
-    if (status !== undefined) throw this.#invalid('is a file: give the path of a directory')
-    const topmost = await fileSystem.makeDirectory(this.directory)
-    if (topmost === undefined) return
-    for (let made = this.directory; made.length >= topmost.length; made = dirname(made)) {
-      await fileSystem.syncDirectory(dirname(made))
-    }
-  }
-
-  /** The layout of a directory of ours, undefined for an empty one; throws for all others. */
-  async #checkLayout(): Promise<number | undefined> {
-    const { fileSystem } = this.#disk
-    const bytes = await readFile(fileSystem, join(this.directory, LAYOUT_FILE))
-    if (bytes === undefined) {
-      const ours = [LOCK_FILE, LAYOUT_FILE + TEMPORARY_SUFFIX]
-      const foreign = (await fileSystem.list(this.directory)).find(({ name }) => !ours.includes(name))
-      if (foreign === undefined) return undefined
-      throw this.#invalid(`holds ${foreign.name} but no ${LAYOUT_FILE}: give an empty directory or one that ottla made`)
-    }
-    const layout = layoutIn(bytes)
-    if (layout !== undefined && layout >= 1 && layout <= LAYOUT) return layout
-    throw new OttlaError(
-      'OTTLA_UNSUPPORTED_FORMAT',
-      layout === undefined
-        ? `${join(this.directory, LAYOUT_FILE)} does not say which layout the directory has: restore it from a copy.`
-        : `${this.directory} has layout ${layout}, this release knows up to ${LAYOUT}: open it with the release that wrote it. Nothing was changed.`,
-    )
-  }
-
-  /** The marks go before anything is written, so that they are never believed after a crash. */
-  async #takeMarks(): Promise<void> {
-    const { fileSystem } = this.#disk
-    const path = join(this.directory, CLEAN_FILE)
-    const bytes = await readFile(fileSystem, path)
-    this.#marks = bytes === undefined ? new Map() : decodeMarks(bytes)
-    if (bytes !== undefined) await fileSystem.unlink(path)
-    await fileSystem.syncDirectory(this.directory)
-  }
-
-  async #openPartition(at: TopicPartition, options: PartitionOptions, context: StorageContext): Promise<FilePartition> {
-    const name = partitionName(at)
-    const directory = join(this.directory, name)
-    const mark = this.#marks.get(name)
-    const { indexIntervalBytes } = options
-    if (!this.#partitions.has(name)) {
-      await this.#disk.fileSystem.makeDirectory(directory)
-      this.#partitions.set(name, at)
-      this.#rootChanges++
-    }
-    const topicId = await this.#topicIdOf(directory, options.topicId, mark)
-    const place: PartitionPlace = {
-      at,
-      directory,
-      disk: this.#disk,
-      cache: this.#cache,
-      clock: context.clock,
-      indexIntervalBytes,
-      topicId,
-      syncRoot: () => this.#syncRoot(),
-      onAppended: this.#durability === 'interval' ? (partition) => this.#syncLater(partition) : undefined,
-      onClosed: (_, closedMark) => this.#onClosed(name, closedMark),
-    }
-    const { onRecovery, clock } = context
-    const recovery = { disk: this.#disk, at, directory, indexIntervalBytes, mark, onRecovery }
-    if (this.#repair !== undefined) await repairPartition(recovery, this.#repair, clock.now())
-    // What was repaired is no longer what the mark speaks of.
-    const recovered = await recoverPartition(this.#repair === undefined ? recovery : { ...recovery, mark: undefined })
-    if (recovered.segments.length === 0) recovered.segments.push(await this.#fill(directory, indexIntervalBytes))
-    this.#marks.delete(name)
-    return new FilePartition(place, recovered)
-  }
-
-  /** Beside a writer a partition may be in its records before its directory is made. */
-  async #lookAtPartition(
-    at: TopicPartition,
-    { indexIntervalBytes }: PartitionOptions,
-    { clock }: StorageContext,
-  ): Promise<ReadOnlyPartition> {
-    const name = partitionName(at)
-    const directory = join(this.directory, name)
-    const status = await this.#disk.fileSystem.stat(directory)
-    if (status === undefined) return ReadOnlyPartition.empty(at, this.#disk, directory)
-    return ReadOnlyPartition.open({ at, disk: this.#disk, directory, indexIntervalBytes, clock })
-  }
-
-  /** Writes the topic id down where it is not yet, and refuses the log of another topic of that name. */
-  async #topicIdOf(
-    directory: string,
-    topicId: string | undefined,
-    mark: PartitionMark | undefined,
-  ): Promise<string | undefined> {
-    if (topicId === undefined || mark?.topicId === topicId) return topicId ?? mark?.topicId
-    const path = join(directory, METADATA_FILE)
-    const bytes = await readFile(this.#disk.fileSystem, path)
-    if (bytes !== undefined) checkTopicId(bytes, topicId, directory)
-    const metadata = Buffer.from(`version: 0\ntopic_id: ${topicId}`)
-    if (bytes === undefined || !metadata.equals(bytes)) await writeFile(this.#disk.fileSystem, path, metadata)
-    return topicId
-  }
-
-  /** The files of a partition that was never written to. */
-  async #fill(directory: string, indexIntervalBytes: number | undefined): Promise<FileSegment> {
-    await writeFile(this.#disk.fileSystem, join(directory, EPOCH_FILE), Buffer.from('0\n1\n0 0\n'))
-    const segment = new FileSegment(this.#disk, directory, 0, indexIntervalBytes)
-    this.#disk.handles.release(await this.#disk.handles.acquire(segment, 'create'))
-    return segment
-  }
-
-  #onClosed(name: string, mark: PartitionMark | undefined): void {
-    this.#opened.delete(name)
-    if (mark === undefined) this.#marks.delete(name)
-    else this.#marks.set(name, mark)
-  }
-
-  /** One sync of the root for all partitions that were made meanwhile. */
-  async #syncRoot(): Promise<void> {
-    const wanted = this.#rootChanges
-    while (this.#rootChangesSynced < wanted) {
-      // As with files: a second sync could succeed without what the first one lost.
-      if (this.#rootFailure !== undefined) throw this.#rootFailure
-      if (this.#rootSync !== undefined) {
-        await this.#rootSync
-        continue
-      }
-      const covered = this.#rootChanges
-      this.#rootSync = this.#disk.fileSystem.syncDirectory(this.directory)
-      try {
-        await this.#rootSync
-        this.#rootChangesSynced = covered
-      } catch (error) {
-        this.#rootFailure = error
-        throw error
-      } finally {
-        this.#rootSync = undefined
-      }
-    }
-  }
-
-  #syncLater(partition: FilePartition): void {
-    this.#unsynced.add(partition)
-    this.#cancelSync ??= this.#context?.clock.schedule(() => {
-      this.#cancelSync = undefined
-      const partitions = [...this.#unsynced]
-      this.#unsynced.clear()
-      for (const each of partitions) void each.syncInBackground()
-    }, this.#syncIntervalMs)
-  }
-
-  async #removeDirectory(directory: string): Promise<void> {
-    const { fileSystem } = this.#disk
-    for (const { name } of await fileSystem.list(directory)) await fileSystem.unlink(join(directory, name))
-    await fileSystem.removeDirectory(directory)
-  }
-
-  /** Everything is let go of, whatever fails on the way; the first failure is told. */
-  async #close(isClean: boolean): Promise<void> {
-    this.#cancelSync?.()
-    this.#cancelSync = undefined
-    this.#unsynced.clear()
-    const failures: unknown[] = []
-    const note = (error: unknown): void => {
-      failures.push(error)
-    }
-    // An opening that fails has told its caller.
-    const opened = await Promise.allSettled(this.#opened.values())
-    const partitions = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
-    await Promise.all(partitions.map((each) => this.#limiter.run(() => each.close()).catch(note)))
-    this.#opened.clear()
-    await this.#disk.handles.closeAll().catch(note)
-    if (!this.readOnly) await this.#writeMarks(isClean).catch(note)
-    this.#cache.clear()
-    this.#marks = new Map()
-    this.#context = undefined
-    await this.#lock?.release().catch(note)
-    this.#lock = undefined
-    if (failures.length > 0) throw diskError(failures[0], `Closing ${this.directory}`)
-  }
-
-  async #writeMarks(isClean: boolean): Promise<void> {
-    const { fileSystem } = this.#disk
-    await this.#syncRoot()
-    if (!isClean) return
-    await writeFileAtomically(fileSystem, join(this.directory, CLEAN_FILE), encodeMarks(this.#marks))
-    await fileSystem.syncDirectory(this.directory)
-  }
-
-  #assertOpen(): StorageContext {
-    if (this.#context !== undefined && this.#status === 'open') return this.#context
-    throw this.#notOpen()
+  #assertHeld(): OpenDirectory {
+    if (this.#held === undefined) throw this.#notOpen()
+    return this.#held
   }
 
   #notOpen(): OttlaError {
     return new OttlaError('OTTLA_CLOSED', `The FileStorage of ${this.directory} is closed: open it before it is used.`)
-  }
-
-  #invalid(problem: string): OttlaError {
-    return new OttlaError('OTTLA_INVALID_ARGUMENT', `The directory ${this.directory} ${problem}.`)
-  }
-}
-
-function layoutIn(bytes: Uint8Array): number | undefined {
-  try {
-    const content: unknown = JSON.parse(Buffer.from(bytes).toString())
-    if (typeof content !== 'object' || content === null || !('layout' in content)) return undefined
-    return typeof content.layout === 'number' ? content.layout : undefined
-  } catch {
-    return undefined
   }
 }
