@@ -143,7 +143,9 @@ function sourcesOf(root: string): SourceTree {
 
 /** './testing' of package.json's exports is src/testing/index.ts. */
 function publicEntries(): string[] {
-  return Object.keys(packageJson.exports)
+  const imported = Object.keys(packageJson.exports)
     .filter((subpath) => !subpath.endsWith('.json'))
     .map((subpath) => (subpath === '.' ? 'index.ts' : `${subpath.slice(2)}/index.ts`))
+  const commands = Object.values(packageJson.bin).map((path) => path.replace(/^dist\//, '').replace(/\.js$/, '.ts'))
+  return [...imported, ...commands]
 }

@@ -217,7 +217,12 @@ export function findKey(name: string): ServerKey | undefined {
 }
 
 function engineKey({ name, type, allowed, kafkaDefault, documentation, accepts }: BrokerConfig): ServerKey {
-  const values = { type, allowed, accepts: (value: string) => accepts(engineValue(name, value)) }
+  const values: KeyValues = {
+    type,
+    // Up to Kafka's largest, since what is above JavaScript's is brought down to it.
+    allowed: type === 'LONG' ? allowed.replace(/ to \d+.*/, ' to 9223372036854775807') : allowed,
+    accepts: (value) => accepts(engineValue(name, value)),
+  }
   return { name, values, kafkaDefault, use: documentation, isOfEngine: true }
 }
 
