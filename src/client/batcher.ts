@@ -1,9 +1,10 @@
-import type { Engine, ProduceResult } from '../engine/engine.js'
+import type { Engine } from '../engine/engine.js'
+import type { RecordHeader } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
-import type { EncodedMessage } from './encode-message.js'
-import type { BatchPool, OpenBatch } from './open-batch.js'
-import { acknowledge, fail, type Sender } from './sender.js'
+import type { SendResult } from './message.js'
+import type { BatchPool, OpenBatch, Outcome } from './open-batch.js'
+import type { SendOfMany } from './sender.js'
 
 export interface BatcherOptions {
   readonly at: TopicPartition
@@ -50,23 +51,37 @@ export class Batcher {
     return this.#underWay.size === 0 && (this.#open === undefined || this.#cancelLinger !== undefined)
   }
 
-  append(message: EncodedMessage, sender: Sender, slot: number): void {
-    const { bytes } = message
+  /** Resolves with where the record went. Without a timestamp it is that of this turn; `bytes` is the bound of its size. */
+  append(
+    timestamp: number | undefined,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers: readonly RecordHeader[] | undefined,
+    bytes: number,
+  ): Promise<SendResult> {
     let open = this.#open
-    if (open !== undefined && open.builder.sizeInBytes + bytes > this.batchBytes) {
-      this.#close()
-      open = undefined
-    }
-    if (open === undefined) {
-      open = this.#options.batches.take()
-      this.#open = open
-    }
-    const timestamp = message.timestamp ?? this.#now()
-    open.builder.append(timestamp, message.key, message.value, message.headers)
-    open.add(sender, slot, timestamp)
+    if (open === undefined || open.builder.sizeInBytes + bytes > this.batchBytes) open = this.#nextBatch()
+    const sent = open.add(timestamp ?? this.#now(), key, value, headers)
     open.bytes += bytes
-    if (open.builder.sizeInBytes >= this.batchBytes) this.#close()
-    else this.#scheduleClose()
+    if (!this.#isCloseScheduled || open.builder.sizeInBytes >= this.batchBytes) this.#closeInTime(open)
+    return sent
+  }
+
+  /** The same for a message of a `send` of several, which is told what becomes of its `slot`. */
+  appendFor(
+    sender: SendOfMany,
+    slot: number,
+    timestamp: number | undefined,
+    key: Uint8Array | null,
+    value: Uint8Array | null,
+    headers: readonly RecordHeader[] | undefined,
+    bytes: number,
+  ): void {
+    let open = this.#open
+    if (open === undefined || open.builder.sizeInBytes + bytes > this.batchBytes) open = this.#nextBatch()
+    open.addFor(sender, slot, timestamp ?? this.#now(), key, value, headers)
+    open.bytes += bytes
+    if (!this.#isCloseScheduled || open.builder.sizeInBytes >= this.batchBytes) this.#closeInTime(open)
   }
 
   /** Closes the open batch now, whatever its linger. Resolves when all that are under way then are settled. */
@@ -76,6 +91,19 @@ export class Batcher {
     return Promise.all(
       Array.from(this.#underWay, ({ watchers }) => new Promise<void>((resolve) => watchers.push(resolve))),
     )
+  }
+
+  #nextBatch(): OpenBatch {
+    this.#close()
+    const open = this.#options.batches.take()
+    this.#open = open
+    return open
+  }
+
+  #closeInTime(open: OpenBatch): void {
+    if (open.builder.sizeInBytes >= this.batchBytes) this.#close()
+    // While a batch is under way too: the end of the turn is also when the clock is looked at again.
+    else this.#scheduleClose()
   }
 
   /** One look at the clock serves all that one turn sends: a batch whose close is scheduled is of this turn. */
@@ -90,8 +118,6 @@ export class Batcher {
       this.#cancelLinger ??= clock.schedule(() => this.#close(), lingerMs, { keepAlive: true })
       return
     }
-    // While a batch is under way too: the end of the turn is also when the clock is looked at again.
-    if (this.#isCloseScheduled) return
     this.#isCloseScheduled = true
     // After the microtasks: senders that were just acknowledged send again in those, and join this batch.
     nextTick(this.#closeScheduled)
@@ -112,52 +138,37 @@ export class Batcher {
     this.#options.onClosed()
     const { at, engine } = this.#options
     engine.produce({ topic: at.topic, partition: at.partition, batch: open.builder.close() }).then(
-      (result) => this.#settle(open, result, undefined),
-      (error) => this.#settle(open, undefined, error),
+      (result) => this.#settle(open, { result }),
+      (error) => this.#settle(open, { error }),
     )
   }
 
-  #settle(batch: OpenBatch, result: ProduceResult | undefined, error: unknown): void {
+  #settle(batch: OpenBatch, outcome: Outcome): void {
     const { clock } = this.#options
     if (this.#turn === undefined && !clock.turnIsSpent()) {
-      this.#tell(batch, result, error)
+      this.#tell(batch, outcome)
       return
     }
     // Senders that await each message in memory, or try again and again, would otherwise never leave this turn of the
     // event loop. Outcomes that follow wait too, to stay in order.
     const turn = (this.#turn ?? clock.nextTurn()).then(() => {
       if (this.#turn === turn) this.#turn = undefined
-      this.#tell(batch, result, error)
+      this.#tell(batch, outcome)
     })
     this.#turn = turn
   }
 
-  #tell(batch: OpenBatch, result: ProduceResult | undefined, error: unknown): void {
-    const { senders, slots } = batch
-    const { recordCount } = batch.builder
-    if (result === undefined) {
-      for (let index = 0; index < recordCount; index++) fail(senders[index] as Sender, error)
-    } else {
-      const { topic, partition } = this.#options.at
-      const { baseOffset, logAppendTime } = result
-      for (let index = 0; index < recordCount; index++) {
-        const timestamp = logAppendTime >= 0 ? logAppendTime : (batch.timestamps[index] as number)
-        const sent = { topic, partition, offset: baseOffset + index, timestamp }
-        acknowledge(senders[index] as Sender, slots[index] as number, sent)
-      }
-    }
-    this.#recycle(batch, error)
-  }
-
-  #recycle(batch: OpenBatch, error: unknown): void {
-    const { bytes } = batch
-    const { recordCount } = batch.builder
-    const watchers = [...batch.watchers]
-    this.#underWay.delete(batch)
-    // The memory of one huge message is not kept.
-    if (bytes <= 2 * this.batchBytes) this.#options.batches.give(batch)
-    this.#options.onSettled(recordCount, bytes, error)
-    for (const watcher of watchers) watcher()
-    if (this.#open !== undefined) this.#scheduleClose()
+  #tell(batch: OpenBatch, outcome: Outcome): void {
+    batch.settle(this.#options.at, outcome, () => {
+      const { bytes } = batch
+      const { recordCount } = batch.builder
+      const watchers = [...batch.watchers]
+      this.#underWay.delete(batch)
+      // The memory of one huge message is not kept.
+      if (bytes <= 2 * this.batchBytes) this.#options.batches.give(batch)
+      this.#options.onSettled(recordCount, bytes, 'error' in outcome ? outcome.error : undefined)
+      for (const watcher of watchers) watcher()
+      if (this.#open !== undefined && !this.#isCloseScheduled) this.#scheduleClose()
+    })
   }
 }

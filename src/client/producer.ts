@@ -1,15 +1,24 @@
 import type { Engine } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
 import { BATCH_HEADER_BYTES } from '../record/batch-layout.js'
+import { RecordBatchBuilder } from '../record/record-batch-builder.js'
 import type { Clock } from '../time/clock.js'
 import { Batcher } from './batcher.js'
-import { EncodedMessage, encodeMessage, kept, sizeAlone } from './encode-message.js'
+import {
+  checkMessage,
+  EncodedMessages,
+  encodeKey,
+  encodeValue,
+  headersOf,
+  partitionOf,
+  timestampOf,
+} from './encode-message.js'
 import type { OutgoingMessage, SendResult } from './message.js'
 import { BatchPool } from './open-batch.js'
 import { aFunction, aSignal, checkOptions, describe, invalid, type OptionRule, oneOf, wholeNumber } from './options.js'
 import { type Partitioner, partitionForKey, StickyPartitioner } from './partitioner.js'
 import { type QueuedSend, SendQueue } from './send-queue.js'
-import { fail, type Sender, SendOfMany, type SettleOne, settleNew, takeSettle } from './sender.js'
+import { SendOfMany } from './sender.js'
 import { type AnyTopic, isTopic, type Topic } from './topic.js'
 import type { KnownTopic, TopicDirectory } from './topic-directory.js'
 
@@ -70,13 +79,15 @@ const PRODUCER_OPTIONS: Readonly<Record<string, OptionRule>> = {
 /** A `send` that waits for the topic to be looked up or for room. */
 interface WaitingSend extends QueuedSend {
   readonly topic: AnyTopic
-  readonly messages: readonly EncodedMessage[]
-  readonly sender: Sender
+  readonly messages: EncodedMessages
+  readonly sender: SendOfMany
 }
 
 /** One topic's batchers, by partition. */
 interface Destination {
   known: KnownTopic
+  /** Messages of up to so many bytes need no check unless they name a partition: -1 where the user's partitioner chooses. */
+  plainBytes: number
   readonly batchers: (Batcher | undefined)[]
 }
 
@@ -97,16 +108,15 @@ export class Producer implements AsyncDisposable {
   readonly #sticky = new StickyPartitioner()
   readonly #destinations = new Map<string, Destination>()
   readonly #waiting = new SendQueue<WaitingSend>(({ sender }, reason) => {
-    fail(sender, reason)
+    sender.failed(reason)
     // What stands behind it may be smaller.
     void this.#admit()
   })
   readonly #batches = new BatchPool()
-  readonly #encoded = new EncodedMessage()
   /** Sends whose refusal is about to be told. */
   readonly #refusals = new Set<Promise<void>>()
-  /** Where the last send went, while what is known of topics has not changed. */
-  #last: { readonly topic: string; readonly revision: number; readonly destination: Destination } | undefined
+  /** Where the last send went, while what is known of topics has not changed and the producer is open. */
+  #last: { readonly topic: AnyTopic; readonly revision: number; readonly destination: Destination } | undefined
   #inFlightBytes = 0
   #inFlightRecords = 0
   #isClosed = false
@@ -164,14 +174,12 @@ export class Producer implements AsyncDisposable {
       }
       return sender.promise
     }
-    const promise = new Promise<SendResult>(takeSettle)
     try {
       // Array.isArray does not narrow a readonly array away.
-      this.#sendOne(topic, messages as OutgoingMessage<unknown, unknown>, options, settleNew as SettleOne)
+      return this.#sendOne(topic, messages as OutgoingMessage<unknown, unknown>, options)
     } catch (error) {
       return Promise.reject(error)
     }
-    return promise
   }
 
   /** Closes every open batch now, and resolves when all that was sent before the call is settled, well or not. */
@@ -186,6 +194,7 @@ export class Producer implements AsyncDisposable {
   /** Takes no more sends, flushes, and resolves when all are settled. May be called more than once. */
   async close(): Promise<void> {
     this.#isClosed = true
+    this.#last = undefined
     await this.flush()
     this.#context.onClose(this)
   }
@@ -198,38 +207,55 @@ export class Producer implements AsyncDisposable {
     topic: AnyTopic,
     message: OutgoingMessage<unknown, unknown>,
     options: Abortable | undefined,
-    sender: SettleOne,
-  ): void {
-    this.#checkCall(topic, options)
-    // One object serves all: nothing of the user's is called before it was read, save a partitioner, which may send too.
-    const encoded = encodeMessage(topic, message, this.#partitioner === undefined ? this.#encoded : undefined)
-    const destination = this.#destinationNow(topic, encoded.bytes)
-    if (destination === undefined) {
-      this.#wait(topic, [encoded], encoded.bytes, sender, options?.signal)
-      return
+  ): Promise<SendResult> {
+    if (topic !== this.#last?.topic || options !== undefined) this.#checkCall(topic, options)
+    checkMessage(topic, message)
+    const value = encodeValue(topic, message.value)
+    const key = encodeKey(topic, message.key)
+    const headers = headersOf(message)
+    const timestamp = timestampOf(message)
+    const partition = partitionOf(message)
+    const bytes = RecordBatchBuilder.recordSizeUpperBound(key, value, headers)
+    const destination = this.#destinationNow(topic, bytes)
+    // Without an object of its own where there is nothing to wait for, choose or refuse: nearly always (benchmark: memory-send).
+    if (destination !== undefined && partition === undefined && bytes <= destination.plainBytes) {
+      const batcher = this.#batcherFor(topic, destination, this.#partitionFor(topic, key, destination))
+      const sent = batcher.append(timestamp, key, value, headers, bytes)
+      this.#inFlightBytes += bytes
+      this.#inFlightRecords++
+      return sent
     }
-    this.#check(topic, destination.known, encoded)
-    this.#append(topic, destination, encoded, sender, 0)
+    const messages = new EncodedMessages(1)
+    messages.set(0, value, key, headers, timestamp, partition)
+    const sender = new SendOfMany(1)
+    this.#sendEncoded(topic, messages, sender, destination, options?.signal)
+    return sender.promise.then(([result]) => result as SendResult)
   }
 
   #sendMany(
     topic: AnyTopic,
-    messages: readonly OutgoingMessage<unknown, unknown>[],
+    given: readonly OutgoingMessage<unknown, unknown>[],
     options: Abortable | undefined,
     sender: SendOfMany,
   ): void {
     this.#checkCall(topic, options)
-    const encoded: EncodedMessage[] = []
-    let bytes = 0
+    const messages = new EncodedMessages(given.length)
     // By index, since the holes of an array are messages that are missing.
-    for (let slot = 0; slot < messages.length; slot++) {
-      const message = encodeMessage(topic, messages[slot] as OutgoingMessage<unknown, unknown>)
-      encoded.push(message)
-      bytes += message.bytes
+    for (let slot = 0; slot < messages.count; slot++) {
+      messages.encode(slot, topic, given[slot] as OutgoingMessage<unknown, unknown>)
     }
-    const destination = this.#destinationNow(topic, bytes)
-    if (destination !== undefined) this.#appendAll(topic, destination, encoded, sender)
-    else if (encoded.length > 0) this.#wait(topic, encoded, bytes, sender, options?.signal)
+    this.#sendEncoded(topic, messages, sender, this.#destinationNow(topic, messages.bytes), options?.signal)
+  }
+
+  #sendEncoded(
+    topic: AnyTopic,
+    messages: EncodedMessages,
+    sender: SendOfMany,
+    destination: Destination | undefined,
+    signal: AbortSignal | undefined,
+  ): void {
+    if (destination !== undefined) this.#appendAll(topic, destination, messages, sender)
+    else if (messages.count > 0) this.#wait(topic, messages, sender, signal)
   }
 
   #checkCall(topic: AnyTopic, options: Abortable | undefined): void {
@@ -242,21 +268,17 @@ export class Producer implements AsyncDisposable {
 
   /** Undefined where a send must wait: for the topic to be known, for room, or for those in front. */
   #destinationNow(topic: AnyTopic, bytes: number): Destination | undefined {
-    return this.#waiting.size === 0 && this.#hasRoom(bytes) ? this.#destination(topic.name) : undefined
+    return this.#waiting.size === 0 && this.#hasRoom(bytes) ? this.#destination(topic) : undefined
   }
 
-  #wait(
-    topic: AnyTopic,
-    messages: readonly EncodedMessage[],
-    bytes: number,
-    sender: Sender,
-    signal: AbortSignal | undefined,
-  ): void {
+  #wait(topic: AnyTopic, messages: EncodedMessages, sender: SendOfMany, signal: AbortSignal | undefined): void {
+    const { bytes } = messages
     if (this.#onFull === 'reject' && !this.#hasRoom(bytes, this.#waiting.bytes)) {
       this.#refuse(sender, queueFull(this.#inFlightBytes + this.#waiting.bytes, bytes, this.#maxInFlightBytes))
       return
     }
-    this.#waiting.push({ topic, messages: messages.map(kept), bytes, sender, signal })
+    messages.copy()
+    this.#waiting.push({ topic, messages, bytes, sender, signal })
     void this.#admit()
   }
 
@@ -269,16 +291,16 @@ export class Producer implements AsyncDisposable {
       if (next === undefined || !this.#hasRoom(next.bytes)) break
       const { topic, messages, sender } = next
       let failure: unknown
-      if (this.#destination(topic.name) === undefined) {
+      if (this.#destination(topic) === undefined) {
         await this.#context.topics.lookUp(topic.name).catch((error: unknown) => {
           failure = error
         })
         // Aborted meanwhile, or changed again and forgotten: see anew.
         if (this.#waiting.first !== next) continue
-        if (failure === undefined && this.#destination(topic.name) === undefined) continue
+        if (failure === undefined && this.#destination(topic) === undefined) continue
       }
       this.#waiting.shift()
-      const destination = this.#destination(topic.name)
+      const destination = this.#destination(topic)
       if (destination === undefined) this.#refuse(sender, failure)
       else {
         try {
@@ -295,66 +317,81 @@ export class Producer implements AsyncDisposable {
   }
 
   /** A caller that tries again and again must not keep the event loop from what would let it succeed. */
-  #refuse(sender: Sender, error: unknown): void {
+  #refuse(sender: SendOfMany, error: unknown): void {
     const { clock } = this.#context
     if (!clock.turnIsSpent()) {
-      fail(sender, error)
+      sender.failed(error)
       return
     }
     const told = clock.nextTurn().then(() => {
       this.#refusals.delete(told)
-      fail(sender, error)
+      sender.failed(error)
       this.#context.onProgress()
     })
     this.#refusals.add(told)
   }
 
   /** All are checked before the first is appended, so that a refused send leaves nothing behind. */
-  #appendAll(topic: AnyTopic, destination: Destination, messages: readonly EncodedMessage[], sender: Sender): void {
-    for (const message of messages) this.#check(topic, destination.known, message)
-    for (let slot = 0; slot < messages.length; slot++) {
-      this.#append(topic, destination, messages[slot] as EncodedMessage, sender, slot)
+  #appendAll(topic: AnyTopic, destination: Destination, messages: EncodedMessages, sender: SendOfMany): void {
+    if (messages.havePartitions || messages.largestBytes > destination.plainBytes) {
+      for (let slot = 0; slot < messages.count; slot++) this.#check(topic, destination.known, messages, slot)
     }
-  }
-
-  #append(topic: AnyTopic, destination: Destination, message: EncodedMessage, sender: Sender, slot: number): void {
-    const partition = message.partition ?? this.#partitionOf(topic, message, destination.known.partitionCount)
-    const batcher = destination.batchers[partition] ?? this.#batcher(topic, partition, destination)
-    batcher.append(message, sender, slot)
-    this.#inFlightBytes += message.bytes
-    this.#inFlightRecords++
+    for (let slot = 0; slot < messages.count; slot++) {
+      const key = messages.key(slot)
+      const value = messages.value(slot)
+      const headers = messages.headers(slot)
+      const partition = messages.partition(slot) ?? this.#partitionFor(topic, key, destination)
+      const bytes = RecordBatchBuilder.recordSizeUpperBound(key, value, headers)
+      const batcher = this.#batcherFor(topic, destination, partition)
+      batcher.appendFor(sender, slot, messages.timestamp(slot), key, value, headers, bytes)
+      this.#inFlightBytes += bytes
+      this.#inFlightRecords++
+    }
   }
 
   /** Throws what keeps the message out of the topic, and has a partitioner of the user's choose. */
-  #check(topic: AnyTopic, known: KnownTopic, message: EncodedMessage): void {
-    const { maxMessageBytes, partitionCount } = known
-    if (message.bytes + BATCH_HEADER_BYTES > maxMessageBytes) {
-      const bytes = sizeAlone(message, maxMessageBytes)
+  #check(
+    topic: AnyTopic,
+    { maxMessageBytes, partitionCount }: KnownTopic,
+    messages: EncodedMessages,
+    slot: number,
+  ): void {
+    if (messages.bytesOf(slot) + BATCH_HEADER_BYTES > maxMessageBytes) {
+      const bytes = messages.sizeAlone(slot, maxMessageBytes)
       if (bytes > maxMessageBytes) throw tooLarge(topic, bytes, maxMessageBytes)
     }
-    if (message.partition === undefined) {
+    let partition = messages.partition(slot)
+    if (partition === undefined) {
       if (this.#partitioner === undefined) return
-      const { key, value } = message
-      message.partition = this.#partitioner({ topic: topic.name, key, value, partitionCount })
-      if (message.partition === undefined) return
+      partition = this.#partitioner({
+        topic: topic.name,
+        key: messages.key(slot),
+        value: messages.value(slot),
+        partitionCount,
+      })
+      if (partition === undefined) return
+      messages.setPartition(slot, partition)
     }
-    const { partition } = message
     if (Number.isInteger(partition) && partition >= 0 && partition < partitionCount) return
     throw noSuchPartition(topic, partition, partitionCount)
   }
 
-  #partitionOf(topic: AnyTopic, { key }: EncodedMessage, partitionCount: number): number {
+  #partitionFor(topic: AnyTopic, key: Uint8Array | null, destination: Destination): number {
+    const { partitionCount } = destination.known
     if (partitionCount === 1) return 0
     if (key === null) return this.#sticky.partition(topic.name, partitionCount)
     return partitionForKey(key, partitionCount)
   }
 
-  #destination(topic: string): Destination | undefined {
-    const { revision } = this.#context.topics
+  #destination(topic: AnyTopic): Destination | undefined {
+    const last = this.#last
     // Most sends go where the one before went, and find it there without two look-ups.
-    if (topic === this.#last?.topic && revision === this.#last.revision) return this.#last.destination
-    const destination = this.#findDestination(topic)
-    this.#last = destination && { topic, revision, destination }
+    if (topic === last?.topic && this.#context.topics.revision === last.revision) return last.destination
+    const destination = this.#findDestination(topic.name)
+    this.#last =
+      destination === undefined || this.#isClosed
+        ? undefined
+        : { topic, revision: this.#context.topics.revision, destination }
     return destination
   }
 
@@ -363,7 +400,7 @@ export class Producer implements AsyncDisposable {
     if (known === undefined) return undefined
     const destination = this.#destinations.get(topic)
     if (destination === undefined) {
-      const made: Destination = { known, batchers: [] }
+      const made: Destination = { known, plainBytes: this.#plainBytesFor(known), batchers: [] }
       this.#destinations.set(topic, made)
       return made
     }
@@ -374,6 +411,7 @@ export class Producer implements AsyncDisposable {
   /** The batchers stay, and so does the order of what they have under way. */
   #renew(destination: Destination, known: KnownTopic): void {
     destination.known = known
+    destination.plainBytes = this.#plainBytesFor(known)
     for (const batcher of destination.batchers) {
       if (batcher === undefined) continue
       void batcher.flush()
@@ -381,11 +419,19 @@ export class Producer implements AsyncDisposable {
     }
   }
 
+  #plainBytesFor({ maxMessageBytes }: KnownTopic): number {
+    return this.#partitioner === undefined ? maxMessageBytes - BATCH_HEADER_BYTES : -1
+  }
+
   #batchBytesFor(known: KnownTopic): number {
     return Math.min(this.#batchBytes, known.maxMessageBytes)
   }
 
-  #batcher(topic: AnyTopic, partition: number, destination: Destination): Batcher {
+  #batcherFor(topic: AnyTopic, destination: Destination, partition: number): Batcher {
+    return destination.batchers[partition] ?? this.#newBatcher(topic, destination, partition)
+  }
+
+  #newBatcher(topic: AnyTopic, destination: Destination, partition: number): Batcher {
     const { engine, clock, topics, onProgress } = this.#context
     const batcher = new Batcher({
       at: { topic: topic.name, partition },

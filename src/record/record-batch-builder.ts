@@ -62,14 +62,7 @@ export class RecordBatchBuilder {
     let bound = RECORD_FIELDS_BOUND
     if (key !== null) bound += key.length
     if (value !== null) bound += value.length
-    if (headers !== undefined) {
-      for (const [name, headerValue] of headers) {
-        // A UTF-16 unit becomes at most three bytes.
-        bound += 2 * MAX_VARINT_BYTES + 3 * name.length
-        if (headerValue !== null) bound += headerValue.length
-      }
-    }
-    return bound
+    return headers === undefined ? bound : bound + headersSizeUpperBound(headers)
   }
 
   get recordCount(): number {
@@ -253,6 +246,16 @@ function writePlain(memory: Buffer, position: number, value: number): number {
   memory[position] = raw | 0x80
   memory[position + 1] = raw >>> 7
   return position + 2
+}
+
+function headersSizeUpperBound(headers: readonly RecordHeader[]): number {
+  let bound = 0
+  for (const [name, value] of headers) {
+    // A UTF-16 unit becomes at most three bytes.
+    bound += 2 * MAX_VARINT_BYTES + 3 * name.length
+    if (value !== null) bound += value.length
+  }
+  return bound
 }
 
 function guessLength(key: Uint8Array | null, value: Uint8Array | null, headers?: readonly RecordHeader[]): number {

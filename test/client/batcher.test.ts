@@ -1,14 +1,10 @@
 import { ManualClock } from 'ottla/testing'
 import { describe, expect, it } from 'vitest'
 import { Batcher, type BatcherOptions } from '../../src/client/batcher.js'
-import { encodeMessage } from '../../src/client/encode-message.js'
 import { BatchPool } from '../../src/client/open-batch.js'
-import { Topic } from '../../src/client/topic.js'
-import { bytes } from '../../src/codec/bytes.js'
 import type { Engine, ProduceRequest, ProduceResult } from '../../src/engine/engine.js'
+import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js'
 import { nextTurn } from './brokers.js'
-
-const LINES = new Topic('orders', { value: bytes() })
 
 interface Produced {
   readonly values: string[]
@@ -42,12 +38,11 @@ class Rig {
 
   /** `value` names the send too. */
   append(value: string): void {
-    const sender = {
-      acknowledged: (_slot: number, { offset }: { offset: number }) => this.told.push(`${value} at ${offset}`),
-      failed: (error: unknown) => this.told.push(`${value}: ${error}`),
-    }
-    const message = encodeMessage(LINES, { value: Buffer.from(value), timestamp: 1 })
-    this.batcher.append(message, sender, 0)
+    const encoded = Buffer.from(value)
+    this.batcher.append(1, null, encoded, undefined, RecordBatchBuilder.recordSizeUpperBound(null, encoded)).then(
+      ({ offset }) => this.told.push(`${value} at ${offset}`),
+      (error) => this.told.push(`${value}: ${error}`),
+    )
   }
 
   #produce({ batch }: ProduceRequest): Promise<ProduceResult> {
@@ -117,7 +112,7 @@ describe('a batcher without a linger', () => {
     rig.produced[0]?.acknowledge()
     await nextTurn()
     expect(rig.told).toEqual(['a at 0', 'b at 1'])
-    const { bytes } = encodeMessage(LINES, { value: Buffer.from('a') })
+    const bytes = RecordBatchBuilder.recordSizeUpperBound(null, Buffer.from('a'))
     expect(rig.settled).toEqual([[2, 2 * bytes]])
   })
 
