@@ -82,17 +82,10 @@ export class RecordBatchBuilder {
     if (this.#closed) throw alreadyClosed()
     const timestampDelta = this.#recordCount === 0 ? 0 : timestamp - this.#baseTimestamp
     if (!Number.isSafeInteger(timestamp) || timestamp < -1 || !Number.isSafeInteger(timestampDelta)) {
-      throw new OttlaError(
-        'OTTLA_INVALID_ARGUMENT',
-        `A record cannot have the timestamp ${timestamp}: give whole milliseconds since the epoch, or -1 for none.`,
-      )
+      throw impossibleTimestamp(timestamp)
     }
-    const start = this.#position
-    const end =
-      headers === undefined && timestampDelta === (timestampDelta | 0)
-        ? this.#writePlain(start, timestampDelta, key, value)
-        : 0
-    this.#position = end > 0 ? end : this.#write(start, timestampDelta, key, value, headers)
+    const end = headers === undefined ? this.#writePlain(timestampDelta, key, value) : 0
+    this.#position = end > 0 ? end : this.#write(this.#position, timestampDelta, key, value, headers)
 
     if (this.#recordCount === 0) this.#baseTimestamp = timestamp
     if (timestamp > this.#maxTimestamp) this.#maxTimestamp = timestamp
@@ -136,42 +129,40 @@ export class RecordBatchBuilder {
 
   /**
    * Writes a record whose varints take one or two bytes each, as nearly every one is (benchmark: encode), and returns
-   * where it ends; 0, with nothing written, for any other. Small enough that all it calls is compiled into it.
+   * where it ends; 0, with nothing written, for any other. The varints are written in place: none of them is negative
+   * but a null's length, and a function for each would cost as much again.
    */
-  #writePlain(start: number, timestampDelta: number, key: Uint8Array | null, value: Uint8Array | null): number {
+  #writePlain(timestampDelta: number, key: Uint8Array | null, value: Uint8Array | null): number {
     const offsetDelta = this.#recordCount
     const keyLength = key === null ? 0 : key.length
     const valueLength = value === null ? 0 : value.length
-    const length =
-      2 +
-      plainSize(timestampDelta) +
-      plainSize(offsetDelta) +
-      (key === null ? 1 : plainSize(keyLength)) +
-      keyLength +
-      (value === null ? 1 : plainSize(valueLength)) +
-      valueLength
-    if (length > MAX_PLAIN || offsetDelta > MAX_PLAIN || timestampDelta > MAX_PLAIN || timestampDelta < -MAX_PLAIN) {
-      return 0
-    }
-    if (start + 2 + length > this.#memory.length) this.#reserve(start + 2 + length)
+    // The attributes, one byte each for the four fields and their second ones, and the number of headers.
+    let length = 6 + keyLength + valueLength
+    if (timestampDelta > MAX_SHORT) length++
+    if (offsetDelta > MAX_SHORT) length++
+    if (keyLength > MAX_SHORT) length++
+    if (valueLength > MAX_SHORT) length++
+    if (length > MAX_PLAIN || offsetDelta > MAX_PLAIN || timestampDelta > MAX_PLAIN || timestampDelta < 0) return 0
+    let position = this.#position
+    if (position + 2 + length > this.#memory.length) this.#reserve(position + 2 + length)
     const memory = this.#memory
-    let position = writePlain(memory, start, length)
-    memory[position] = 0
-    position = writePlain(memory, position + 1, timestampDelta)
-    position = writePlain(memory, position, offsetDelta)
+    if (length > MAX_SHORT) {
+      memory[position++] = (length << 1) | 0x80
+      memory[position++] = length >>> 6
+    } else memory[position++] = length << 1
+    memory[position++] = 0
+    if (timestampDelta > MAX_SHORT) {
+      memory[position++] = (timestampDelta << 1) | 0x80
+      memory[position++] = timestampDelta >>> 6
+    } else memory[position++] = timestampDelta << 1
+    if (offsetDelta > MAX_SHORT) {
+      memory[position++] = (offsetDelta << 1) | 0x80
+      memory[position++] = offsetDelta >>> 6
+    } else memory[position++] = offsetDelta << 1
     if (key === null) memory[position++] = NULL_LENGTH
-    else {
-      position = writePlain(memory, position, keyLength)
-      if (keyLength > LOOP_BYTES) memory.set(key, position)
-      else for (let i = 0; i < keyLength; i++) memory[position + i] = key[i] ?? 0
-      position += keyLength
-    }
+    else position = writePlainField(memory, position, key, keyLength)
     if (value === null) memory[position++] = NULL_LENGTH
-    else {
-      position = writePlain(memory, position, valueLength)
-      memory.set(value, position)
-      position += valueLength
-    }
+    else position = writePlainField(memory, position, value, valueLength)
     memory[position] = 0
     return position + 1
   }
@@ -224,28 +215,28 @@ const RECORD_FIELDS_BOUND = 5 * MAX_VARINT_BYTES + 1 + MAX_VARLONG_BYTES
 /** Sizes in the header are int32. */
 const MAX_BATCH_BYTES = 2 ** 31 - 1
 
+/** Found once: in a Buffer it stands behind two prototypes, and V8 looks it up anew at each call. */
+const { set } = Uint8Array.prototype
+
 /** Up to this length a loop beats the call of a native copy. */
 const LOOP_BYTES = 16
 
 /** -1 in zigzag: a null key or value. */
 const NULL_LENGTH = 1
 
-/** Of what takes two bytes at most as a varint, whatever its sign. */
+/** What takes one byte at most as a varint, and two. */
+const MAX_SHORT = 2 ** 6 - 1
 const MAX_PLAIN = 2 ** 13 - 1
 
-function plainSize(value: number): number {
-  return value > 63 || value < -64 ? 2 : 1
-}
-
-function writePlain(memory: Buffer, position: number, value: number): number {
-  const raw = (value << 1) ^ (value >> 31)
-  if (raw < 0x80) {
-    memory[position] = raw
-    return position + 1
-  }
-  memory[position] = raw | 0x80
-  memory[position + 1] = raw >>> 7
-  return position + 2
+function writePlainField(memory: Uint8Array, start: number, bytes: Uint8Array, length: number): number {
+  let position = start
+  if (length > MAX_SHORT) {
+    memory[position++] = (length << 1) | 0x80
+    memory[position++] = length >>> 6
+  } else memory[position++] = length << 1
+  if (length > LOOP_BYTES) set.call(memory, bytes, position)
+  else for (let i = 0; i < length; i++) memory[position + i] = bytes[i] ?? 0
+  return position + length
 }
 
 function headersSizeUpperBound(headers: readonly RecordHeader[]): number {
@@ -311,6 +302,13 @@ function writeText(memory: Buffer, start: number, text: string): number {
     memory[start + i] = unit
   }
   return text.length
+}
+
+function impossibleTimestamp(timestamp: number): OttlaError {
+  return new OttlaError(
+    'OTTLA_INVALID_ARGUMENT',
+    `A record cannot have the timestamp ${timestamp}: give whole milliseconds since the epoch, or -1 for none.`,
+  )
 }
 
 function alreadyClosed(): OttlaError {
