@@ -2,6 +2,7 @@ import { Cancellation, type CancelSignal } from '../cancellation.js'
 import type { Engine } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
 import { reasonOf } from '../reason-of.js'
+import { noRecords } from '../record/encoded-batch.js'
 import type { RecordBatch } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
@@ -276,8 +277,7 @@ export class DeliveryLoop {
     signal: CancelSignal,
   ): Promise<boolean> {
     const { at, clock, codecs, slots, onMark } = this.#options
-    if (batch.isControl) return !this.#isInterrupted
-    const records = batch.records()
+    const records = batch.isControl ? noRecords() : batch.records()
     let count = 0
     while (records.next()) {
       const { offset } = records
@@ -317,8 +317,7 @@ export class DeliveryLoop {
     signal: CancelSignal,
   ): Promise<boolean> {
     const { at, clock, codecs, slots } = this.#options
-    if (batch.isControl) return !this.#isInterrupted
-    const records = batch.records()
+    const records = batch.isControl ? noRecords() : batch.records()
     let count = 0
     while (records.next()) {
       const { offset } = records
@@ -389,8 +388,8 @@ export class DeliveryLoop {
     try {
       for (;;) {
         for (const batch of fetched) {
-          const records = batch.isControl ? undefined : batch.records()
-          while (records?.next()) {
+          const records = batch.isControl ? noRecords() : batch.records()
+          while (records.next()) {
             const { offset } = records
             if (offset < end) continue
             messages.push(decodeMessage(at, codecs, records))

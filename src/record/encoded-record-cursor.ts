@@ -114,12 +114,13 @@ export class EncodedRecordCursor implements RecordCursor {
     if (offsetDelta <= this.#offsetDelta || offsetDelta > this.#lastOffsetDelta) return false
     this.#offsetDelta = offsetDelta
     this.#timestampDelta = (timestampDelta >>> 1) ^ -(timestampDelta & 1)
-    this.#keyStart = keyStart
+    // As int32: V8 may come here with a sum that it holds as a double, and would make a field of doubles of it for ever.
+    this.#keyStart = keyStart | 0
     this.#keyLength = keyLength
-    this.#valueStart = valueStart
+    this.#valueStart = valueStart | 0
     this.#valueLength = valueLength
     this.#headerCount = 0
-    this.#nextStart = end
+    this.#nextStart = end | 0
     this.#remaining--
     return true
   }
