@@ -10,7 +10,7 @@ const FETCH_BYTES = 1 << 20
 export class PartitionReader {
   readonly #engine: Engine
   readonly #at: TopicPartition
-  #ahead: { offset: number; fetched: Promise<FetchResult> } | undefined
+  #ahead: { offset: number; fetched: Promise<readonly FetchResult[]> } | undefined
 
   constructor(engine: Engine, at: TopicPartition) {
     this.#engine = engine
@@ -21,8 +21,11 @@ export class PartitionReader {
   async read(offset: number, signal: CancelSignal): Promise<readonly RecordBatch[]> {
     const ahead = this.#ahead
     this.#ahead = undefined
-    const { batches, highWatermark } = await (ahead?.offset === offset ? ahead.fetched : this.#fetch(offset, signal))
-    const next = (batches.at(-1)?.lastOffset ?? offset) + 1
+    const [result] = await (ahead?.offset === offset ? ahead.fetched : this.#fetch(offset, signal))
+    if (result === undefined) throw new TypeError(`The engine left out ${this.#at.topic}-${this.#at.partition}`)
+    const { batches, highWatermark, error } = result
+    if (error !== null) throw error
+    const next = (batches[batches.length - 1]?.lastOffset ?? offset) + 1
     if (batches.length > 0 && next < highWatermark) {
       const fetched = this.#fetch(next, signal)
       // It is told when it is read; until then nobody awaits it.
@@ -32,9 +35,9 @@ export class PartitionReader {
     return batches
   }
 
-  async #fetch(offset: number, signal: CancelSignal): Promise<FetchResult> {
+  #fetch(offset: number, signal: CancelSignal): Promise<readonly FetchResult[]> {
     const { topic, partition } = this.#at
-    const [result] = await this.#engine.fetch(
+    return this.#engine.fetch(
       {
         partitions: [{ topic, partition, fetchOffset: offset, maxBytes: FETCH_BYTES }],
         maxBytes: FETCH_BYTES,
@@ -43,8 +46,5 @@ export class PartitionReader {
       },
       { signal },
     )
-    if (result === undefined) throw new TypeError(`The engine left out ${topic}-${partition}`)
-    if (result.error !== null) throw result.error
-    return result
   }
 }
