@@ -2,6 +2,7 @@ import type { Engine } from '../engine/engine.js'
 import type { RecordHeader } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
+import type { EncodedMessages } from './encode-message.js'
 import type { SendResult } from './message.js'
 import type { BatchPool, OpenBatch, Outcome } from './open-batch.js'
 import type { SendOfMany } from './sender.js'
@@ -82,6 +83,18 @@ export class Batcher {
     open.addFor(sender, slot, timestamp ?? this.#now(), key, value, headers)
     open.bytes += bytes
     if (!this.#isCloseScheduled || open.builder.sizeInBytes >= this.batchBytes) this.#closeInTime(open)
+  }
+
+  /** The same for all messages of a `send`, in their order. */
+  appendAllFor(sender: SendOfMany, messages: EncodedMessages): void {
+    for (let slot = 0; slot < messages.count; ) {
+      let open = this.#open
+      if (open === undefined || open.builder.sizeInBytes + messages.bytesOf(slot) > this.batchBytes) {
+        open = this.#nextBatch()
+      }
+      slot = open.fillFor(sender, messages, slot, this.#now(), this.batchBytes)
+      if (!this.#isCloseScheduled || open.builder.sizeInBytes >= this.batchBytes) this.#closeInTime(open)
+    }
   }
 
   /** Closes the open batch now, whatever its linger. Resolves when all that are under way then are settled. */

@@ -2,6 +2,7 @@ import type { ProduceResult } from '../engine/engine.js'
 import type { RecordHeader } from '../record/record-batch.js'
 import { RecordBatchBuilder } from '../record/record-batch-builder.js'
 import type { TopicPartition } from '../storage/storage.js'
+import type { EncodedMessages } from './encode-message.js'
 import type { SendResult } from './message.js'
 import type { SendOfMany } from './sender.js'
 
@@ -70,10 +71,28 @@ export class OpenBatch {
     const at = this.builder.recordCount
     this.#append(timestamp, key, value, headers)
     this.#slots[at] = slot
-    const last = this.#lastPart
-    if (last?.sender === sender && this.#lastPartEnd === at) last.count++
-    else this.#startPart(sender)
-    this.#lastPartEnd = at + 1
+    this.#countFor(sender, at)
+  }
+
+  /** Adds the messages from `slot` on until the batch has `maxBytes`; one at least. Returns the next slot. */
+  fillFor(sender: SendOfMany, messages: EncodedMessages, slot: number, now: number, maxBytes: number): number {
+    const { builder } = this
+    const start = builder.recordCount
+    let next = slot
+    do {
+      const value = messages.value(next)
+      const key = messages.key(next)
+      const headers = messages.headers(next)
+      const bytes = RecordBatchBuilder.recordSizeUpperBound(key, value, headers)
+      if (next > slot && builder.sizeInBytes + bytes > maxBytes) break
+      const at = builder.recordCount
+      this.#append(messages.timestamp(next) ?? now, key, value, headers)
+      this.#slots[at] = next
+      this.bytes += bytes
+      next++
+    } while (next < messages.count && builder.sizeInBytes < maxBytes)
+    this.#countFor(sender, start)
+    return next
   }
 
   /** Tells the senders of all records, in their order, and then calls back: all of that before anybody who awaits them goes on. */
@@ -129,8 +148,17 @@ export class OpenBatch {
     this.#slots = slots
   }
 
-  #startPart(sender: SendOfMany): void {
-    const part: Part = { sender, count: 1 }
+  /** The records from `start` on are this sender's. */
+  #countFor(sender: SendOfMany, start: number): void {
+    const { recordCount } = this.builder
+    const last = this.#lastPart
+    if (last?.sender === sender && this.#lastPartEnd === start) last.count += recordCount - start
+    else this.#startPart(sender, recordCount - start)
+    this.#lastPartEnd = recordCount
+  }
+
+  #startPart(sender: SendOfMany, count: number): void {
+    const part: Part = { sender, count }
     this.#lastPart = part
     void this.#settled.then(
       () => this.#tellPart(part),

@@ -336,6 +336,13 @@ export class Producer implements AsyncDisposable {
     if (messages.havePartitions || messages.largestBytes > destination.plainBytes) {
       for (let slot = 0; slot < messages.count; slot++) this.#check(topic, destination.known, messages, slot)
     }
+    // One partition takes them all, and none is looked at for its place (benchmark: memory-batch).
+    if (destination.known.partitionCount === 1) {
+      this.#batcherFor(topic, destination, 0).appendAllFor(sender, messages)
+      this.#inFlightBytes += messages.bytes
+      this.#inFlightRecords += messages.count
+      return
+    }
     for (let slot = 0; slot < messages.count; slot++) {
       const key = messages.key(slot)
       const value = messages.value(slot)
