@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { readdirSync, readFileSync, statSync, unlinkSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Broker, bytes, FileStorage, Topic } from '../../dist/index.js'
 import { crc32c } from '../.cache/modules/crc32c.js'
@@ -21,7 +21,7 @@ export const workload = {
   settings: [
     '1,032,000 values of 1 KiB in 16 segments of 64 MiB, batches of 64 KiB, files in the page cache; timed is `Broker.open` with `durability: "os"`, and the last message is read afterwards',
     'raw read: all .log files by asynchronous `fs.read` of 1 MiB, one in flight',
-    'after a crash: before each repetition another process opens the log, sends a message and kills itself; the last segment is verified then, and all of them where the index files of all are gone too',
+    'after a crash: before each repetition another process opens the log, sends a message and kills itself, and the index files of the last segment and the producer snapshot behind its base are removed, which a process that had filled it would not have written; the last segment is verified then, and all of them where the index files of all are gone too',
     'CRC kernel: our CRC-32C over the same bytes in memory, one call for each .log file; reading them is not timed',
     'the bounds of row 20 are shares of the raw read (of row 21, the last segment, multiples of the kernel) that stand for its 5 ms and 1 ms (80 ms and 55 ms, with a kernel of 1.77 GB/s)',
   ],
@@ -65,6 +65,12 @@ export const workload = {
       const { signal, stderr } = spawnSync(process.execPath, [crashFile, directory], { encoding: 'utf8' })
       if (signal !== 'SIGKILL') throw new Error(`The process that was to crash did not: ${stderr}`)
       endOffset++
+      // What the last close wrote of the last segment, and a process that had just filled it would not have written.
+      const lastBase = baseOf(logs().at(-1))
+      for (const suffix of ['.index', '.timeindex']) {
+        for (const path of filesIn(partition, suffix)) if (baseOf(path) === lastBase) unlinkSync(path)
+      }
+      for (const path of filesIn(partition, '.snapshot')) if (baseOf(path) > lastBase) unlinkSync(path)
     }
     const timeKernel = (paths) => {
       let value = 0
@@ -116,6 +122,10 @@ function row(id, label, ours, peer, floor, goal) {
 function filesIn(directory, suffix) {
   const names = readdirSync(directory).filter((name) => name.endsWith(suffix))
   return names.sort().map((name) => join(directory, name))
+}
+
+function baseOf(path) {
+  return Number.parseInt(basename(path), 10)
 }
 
 function toMessage(value) {
