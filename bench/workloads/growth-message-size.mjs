@@ -5,15 +5,15 @@ import { Arrivals, makePayloads } from '../harness/payloads.mjs'
 const SIZES = { '10 B': 10, '100 B': 100, '1 KiB': 1024, '10 KiB': 10_240, '100 KiB': 102_400, '1 MiB': 1_048_576 }
 const LARGEST_ROUND_BYTES = 4 * 2 ** 20
 /** What a contender sends in all: bytes, but messages at most. */
-const TOTAL_BYTES = 64 * 2 ** 20
-const TOTAL_MESSAGES = 50_000
+const TOTAL_BYTES = 32 * 2 ** 20
+const TOTAL_MESSAGES = 30_000
 
 export const workload = {
   name: 'growth-message-size',
   title: 'What larger messages cost',
   settings: [
     'values of 10 B to 1 MiB through `bytes()`, no key, 1 partition, `maxMessageBytes` of 2 MiB, 1 group with `runBatches`',
-    '`send` of arrays of 1,000 messages, or of as many as make 4 MiB, awaited one after the other: 64 MiB in all, or 50,000 messages',
+    '`send` of arrays of 1,000 messages, or of as many as make 4 MiB, awaited one after the other: 32 MiB in all, or 30,000 messages',
     'files: `durability: "os"`; a new directory for each repetition',
   ],
   rows: [],
@@ -27,7 +27,7 @@ export const workload = {
     })),
   })),
   repetitions: 5,
-  warmups: 2,
+  warmups: 1,
   async open({ directory }) {
     const contenders = {}
     let directories = 0

@@ -70,7 +70,7 @@ export const workload = {
     },
   ],
   repetitions: 5,
-  warmups: 1,
+  warmups: 0,
   async open({ gc }) {
     const contenders = {}
     for (const count of counts) {
