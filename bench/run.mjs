@@ -54,13 +54,16 @@ async function bench(chosen) {
     build()
     progress.done()
   }
+  const interruption = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => interruption.abort())
   const measured = []
   const failures = []
   for (const [index, name] of chosen.entries()) {
+    if (interruption.signal.aborted) break
     const label = `[${index + 1}/${chosen.length}] ${name}`
     progress.step(label)
     try {
-      measured.push(await measure(name, progress))
+      measured.push(await measure(name, progress, interruption.signal))
       progress.done()
     } catch (error) {
       failures.push(`${name}: ${error.message}`)
@@ -71,12 +74,13 @@ async function bench(chosen) {
   report(measured, failures)
 }
 
-async function measure(name, progress) {
+async function measure(name, progress, signal) {
   // Workloads import ottla and the peers, which are there only now.
   const { workload } = await import(new URL(`workloads/${name}.mjs`, import.meta.url))
   checkWorkload(workload, `${name}.mjs`)
   const samples = await runWorkload(workload, {
     directory: options.directory,
+    signal,
     onProgress: (done, total) => progress.part(done, total),
   })
   const { title, settings, repetitions, warmups } = workload

@@ -1,5 +1,7 @@
 /* The child process in which one workload is measured: `node --expose-gc measure.mjs NAME DIRECTORY`, over an IPC channel. */
 const [name, directory] = process.argv.slice(2)
+// Nobody would hear what is measured.
+process.on('disconnect', exit)
 const { workload } = await import(new URL(`../workloads/${name}.mjs`, import.meta.url))
 const { contenders, close } = await workload.open({ directory, gc: globalThis.gc })
 try {
@@ -7,6 +9,7 @@ try {
 } finally {
   await close()
 }
+process.off('disconnect', exit)
 process.disconnect()
 
 async function measureAll() {
@@ -31,6 +34,10 @@ async function measure(contender) {
     return Object.fromEntries(Object.entries(measured.values).map(([what, value]) => [`${contender} ${what}`, value]))
   }
   return { [contender]: 'value' in measured ? measured.value : measured.work / (measured.seconds ?? seconds) }
+}
+
+function exit() {
+  process.exit(1)
 }
 
 function report(message) {
