@@ -25,7 +25,7 @@ import { type MemberProgress, progressOf } from './member-progress.js'
 import { Membership } from './membership.js'
 import type { Message } from './message.js'
 import { MessageIterator } from './message-iterator.js'
-import { type CommittedOffset, OffsetCommitter } from './offset-committer.js'
+import { type CommittedOffset, checkOffsets, OffsetCommitter } from './offset-committer.js'
 import { aFunction, aSignal, checkOptions, describe, invalid } from './options.js'
 import { Outcome } from './outcome.js'
 import { partitionName } from './partition-name.js'
@@ -257,6 +257,17 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     }
     if (this.#status === 'new' || this.#status === 'closed') throw notRunning(this.id, this.#status)
     await this.#committer.commit([...offsets.values()])
+  }
+
+  /**
+   * Commits offsets as they are, for one who keeps count by hand: each is that of the *next* message to be handled.
+   * `commit(message)` is what a handler wants. Unless the group commits by hand alone, the next automatic commit sets
+   * them to what is done. Rejects as `commit` does, and with OTTLA_INVALID_ARGUMENT.
+   */
+  async commitOffsets(offsets: readonly (TopicPartition & { offset: number })[]): Promise<void> {
+    const checked = checkOffsets(offsets)
+    if (this.#status === 'new' || this.#status === 'closed') throw notRunning(this.id, this.#status)
+    await this.#committer.commit(checked)
   }
 
   /**

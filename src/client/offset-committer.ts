@@ -4,6 +4,7 @@ import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import type { DeliveryLoop } from './delivery-loop.js'
 import type { Membership } from './membership.js'
+import { describe, invalid, isWholeNumber } from './options.js'
 import { partitionName } from './partition-name.js'
 
 export interface OffsetCommitterOptions {
@@ -24,6 +25,23 @@ export interface OffsetCommitterOptions {
 /** The next offset to be handled in a partition. */
 export interface CommittedOffset extends TopicPartition {
   offset: number
+}
+
+/** Throws OTTLA_INVALID_ARGUMENT. Of a partition that is named twice the last offset counts. */
+export function checkOffsets(offsets: unknown): CommittedOffset[] {
+  if (!Array.isArray(offsets)) throw invalid(`commitOffsets takes an array, not ${describe(offsets)}`)
+  const checked = new Map<string, CommittedOffset>()
+  for (const at of offsets) {
+    if (typeof at !== 'object' || at === null || typeof at.topic !== 'string' || !isWholeNumber(at.partition)) {
+      throw invalid(`commitOffsets takes { topic, partition, offset }, not ${describe(at)}`)
+    }
+    const { topic, partition, offset } = at
+    if (!isWholeNumber(offset)) {
+      throw invalid(`The offset of ${partitionName(at)} is a whole number from 0 up, not ${describe(offset)}`)
+    }
+    checked.set(partitionName(at), { topic, partition, offset })
+  }
+  return [...checked.values()]
 }
 
 interface LoopOffset {

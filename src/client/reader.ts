@@ -4,6 +4,7 @@ import type { RecordBatch } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { decodeMessage } from './decode.js'
+import { startOfLast } from './last-messages.js'
 import type { Message } from './message.js'
 import { aSignal, checkOptions, describe, invalid, isWholeNumber, wholeNumber } from './options.js'
 import { PartitionReader } from './partition-reader.js'
@@ -16,7 +17,7 @@ import { describeTopic } from './topic-directory.js'
 export interface ReaderOptions extends Abortable {
   /** Default: all, each in order, one beside the other. */
   partition?: number
-  /** Default 'earliest'. `last` counts back from the end of each partition. */
+  /** Default 'earliest'. `last`: so many messages of each partition from its end, or all where there are fewer. */
   from?: Position | { last: number }
   /** 'end': what was there when reading began; an offset: up to and without it. Default: on and on. */
   until?: 'end' | { offset: number }
@@ -66,7 +67,7 @@ async function* read(
   signal?.addEventListener('abort', onAbort)
   try {
     signal?.throwIfAborted()
-    const spans = await spansOf(engine, topic, options)
+    const spans = await spansOf(engine, topic, options, ended.signal)
     const pages = new PagesInTurn(spans.map((span) => pagesOf(engine, span, ended.signal)))
     for (let page = await pages.next(); page !== undefined; page = await pages.next()) {
       for (const batch of page.batches) {
@@ -185,7 +186,12 @@ function onlyField(value: unknown, name: string): unknown {
   return second === undefined && only?.[0] === name ? only[1] : undefined
 }
 
-async function spansOf(engine: Engine, topic: AnyTopic, options: CheckedOptions): Promise<Span[]> {
+async function spansOf(
+  engine: Engine,
+  topic: AnyTopic,
+  options: CheckedOptions,
+  signal: CancelSignal,
+): Promise<Span[]> {
   const { name } = topic
   const { partitionCount } = await describeTopic(engine, name)
   const { partition, from, until } = options
@@ -196,15 +202,18 @@ async function spansOf(engine: Engine, topic: AnyTopic, options: CheckedOptions)
   const places = partitions.map((index) => ({ topic: name, partition: index }))
   const starts = await resolvePosition(engine, 'earliest', places)
   const ends = await resolvePosition(engine, 'latest', places)
-  const wanted = typeof from === 'object' && 'last' in from ? undefined : await resolvePosition(engine, from, places)
-  return places.map((at, index) => {
-    const start = starts[index] as number
-    const end = ends[index] as number
-    const last = typeof from === 'object' && 'last' in from ? from.last : 0
-    return {
-      at,
-      from: wanted?.[index] ?? Math.max(end - last, start),
-      until: until === 'end' ? end : (until?.offset ?? Number.POSITIVE_INFINITY),
-    }
-  })
+  const froms =
+    typeof from === 'object' && 'last' in from
+      ? await Promise.all(
+          places.map((at, index) => {
+            const log = { start: starts[index] as number, end: ends[index] as number }
+            return startOfLast(engine, at, from.last, log, signal)
+          }),
+        )
+      : await resolvePosition(engine, from, places)
+  return places.map((at, index) => ({
+    at,
+    from: froms[index] as number,
+    until: until === 'end' ? (ends[index] as number) : (until?.offset ?? Number.POSITIVE_INFINITY),
+  }))
 }

@@ -58,6 +58,8 @@ interface OwnBrokerSettings {
   readonly groupMinSessionTimeoutMs: number
   readonly groupMaxSessionTimeoutMs: number
   readonly offsetMetadataMaxBytes: number
+  readonly offsetsRetentionMs: number
+  readonly offsetsRetentionCheckIntervalMs: number
   readonly offsetsTopicNumPartitions: number
 }
 
@@ -263,6 +265,20 @@ const BROKER_CONFIGS: { readonly [Setting in keyof OwnBrokerSettings]: Config<Ow
     ...int(0),
     documentation: 'How large the metadata of a committed offset may be, in bytes.',
   },
+  offsetsRetentionMs: {
+    // Kafka's own name counts minutes: offsets.retention.minutes.
+    brokerName: 'offsets.retention.ms',
+    defaultValue: -1,
+    kafkaDefaultValue: 7 * DAY_MS,
+    ...long(-1),
+    documentation: 'How long the offsets of a group without members are kept, in milliseconds; -1 for ever.',
+  },
+  offsetsRetentionCheckIntervalMs: {
+    brokerName: 'offsets.retention.check.interval.ms',
+    defaultValue: 600_000,
+    ...long(1),
+    documentation: 'How often committed offsets are looked through for those that expired, in milliseconds.',
+  },
   offsetsTopicNumPartitions: {
     brokerName: 'offsets.topic.num.partitions',
     defaultValue: 1,
@@ -377,6 +393,8 @@ export function brokerSettings(
     groupMinSessionTimeoutMs: own('groupMinSessionTimeoutMs'),
     groupMaxSessionTimeoutMs: own('groupMaxSessionTimeoutMs'),
     offsetMetadataMaxBytes: own('offsetMetadataMaxBytes'),
+    offsetsRetentionMs: own('offsetsRetentionMs'),
+    offsetsRetentionCheckIntervalMs: own('offsetsRetentionCheckIntervalMs'),
     offsetsTopicNumPartitions: own('offsetsTopicNumPartitions'),
     defaults,
     given,

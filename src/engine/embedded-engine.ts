@@ -98,6 +98,9 @@ export class EmbeddedEngine implements Engine {
       minSessionTimeoutMs: settings.groupMinSessionTimeoutMs,
       maxSessionTimeoutMs: settings.groupMaxSessionTimeoutMs,
       offsetMetadataMaxBytes: settings.offsetMetadataMaxBytes,
+      offsetsRetentionMs: settings.offsetsRetentionMs,
+      offsetsRetentionCheckIntervalMs: settings.offsetsRetentionCheckIntervalMs,
+      onError: (error) => this.#onError(asOttlaError(error)),
     })
   }
 
@@ -118,7 +121,10 @@ export class EmbeddedEngine implements Engine {
       await Promise.allSettled([storage.close({ clean: storage.openedCleanly !== false })])
       throw error
     }
-    if (storage.readOnly !== true) engine.#scheduleRetention()
+    if (storage.readOnly !== true) {
+      engine.#scheduleRetention()
+      engine.#coordinator.expireOffsetsByTheWay()
+    }
     return engine
   }
 

@@ -94,6 +94,29 @@ export class CommittedOffsets {
     await Promise.all(groupIds.map((groupId) => this.#remove(groupId, (at) => at.topic === topic)))
   }
 
+  /**
+   * Forgets those of a group's offsets that `isExpired` names, but for one that a commit is on its way for. Resolves
+   * with true where none is left.
+   */
+  async expire(
+    groupId: string,
+    isExpired: (at: Readonly<TopicPartition>, commitTimestamp: number) => boolean,
+  ): Promise<boolean> {
+    const group = this.#groups.get(groupId)
+    if (group === undefined) return true
+    const pending = new Set([...group.inFlight].flat().map(({ topic, partition }) => `${topic}-${partition}`))
+    const expired = partitionsOf(group.committed).filter(({ topic, partition }) => {
+      const committed = group.committed.get(topic)?.get(partition)
+      if (committed === undefined || pending.has(`${topic}-${partition}`)) return false
+      return isExpired({ topic, partition }, committed.commitTimestamp)
+    })
+    await this.#write(
+      groupId,
+      expired.map(({ topic, partition }) => ({ topic, partition, committed: null })),
+    )
+    return !this.#groups.has(groupId)
+  }
+
   async #remove(groupId: string, chosen: (at: Readonly<TopicPartition>) => boolean): Promise<void> {
     const group = this.#groups.get(groupId)
     if (group === undefined) return

@@ -34,6 +34,12 @@ export interface GroupCoordinatorOptions {
   readonly maxSessionTimeoutMs?: number | undefined
   /** Characters of the note that goes with a committed offset. Default 4096. Kafka: offset.metadata.max.bytes. */
   readonly offsetMetadataMaxBytes?: number | undefined
+  /** How long the offsets of a group without members are kept. Default -1: for ever. Kafka: offsets.retention.minutes. */
+  readonly offsetsRetentionMs?: number | undefined
+  /** Default 600000. Kafka: offsets.retention.check.interval.ms. */
+  readonly offsetsRetentionCheckIntervalMs?: number | undefined
+  /** Told what kept offsets from expiring, which no request answers for. */
+  readonly onError?: ((error: unknown) => void) | undefined
 }
 
 const DEFAULTS = {
@@ -42,6 +48,8 @@ const DEFAULTS = {
   maxSessionTimeoutMs: 1_800_000,
   // Kafka too counts characters.
   offsetMetadataMaxBytes: 4096,
+  offsetsRetentionMs: -1,
+  offsetsRetentionCheckIntervalMs: 600_000,
 }
 
 /** How long a group without members and offsets can still be described. Kafka: offsets.retention.check.interval.ms. */
@@ -61,6 +69,11 @@ export class GroupCoordinator {
   readonly #minSessionTimeoutMs: number
   readonly #maxSessionTimeoutMs: number
   readonly #offsetMetadataMaxBytes: number
+  readonly #offsetsRetentionMs: number
+  readonly #offsetsRetentionCheckIntervalMs: number
+  readonly #onError: (error: unknown) => void
+  readonly #openedAtMs: number
+  #cancelExpiry: () => void = () => {}
   /** Groups that have or had members since start. A group may also exist by its committed offsets alone. */
   readonly #groups = new Map<string, Group>()
   #dropUnusedAtMs = 0
@@ -73,6 +86,11 @@ export class GroupCoordinator {
     this.#minSessionTimeoutMs = options.minSessionTimeoutMs ?? DEFAULTS.minSessionTimeoutMs
     this.#maxSessionTimeoutMs = options.maxSessionTimeoutMs ?? DEFAULTS.maxSessionTimeoutMs
     this.#offsetMetadataMaxBytes = options.offsetMetadataMaxBytes ?? DEFAULTS.offsetMetadataMaxBytes
+    this.#offsetsRetentionMs = options.offsetsRetentionMs ?? DEFAULTS.offsetsRetentionMs
+    this.#offsetsRetentionCheckIntervalMs =
+      options.offsetsRetentionCheckIntervalMs ?? DEFAULTS.offsetsRetentionCheckIntervalMs
+    this.#onError = options.onError ?? (() => {})
+    this.#openedAtMs = options.clock.now()
   }
 
   /**
@@ -216,9 +234,50 @@ export class GroupCoordinator {
     return Promise.all(groupIds.map(async (groupId) => ({ groupId, error: await this.#deleteGroup(groupId) })))
   }
 
+  /** From now on until `close`, offsets expire by themselves, if they do at all. Holds no process. */
+  expireOffsetsByTheWay(): void {
+    if (this.#offsetsRetentionMs < 0 || this.#closed) return
+    this.#cancelExpiry = this.#clock.schedule(async () => {
+      try {
+        await this.expireOffsets()
+      } catch (error) {
+        if (!this.#closed) this.#onError(error)
+      }
+      this.expireOffsetsByTheWay()
+    }, this.#offsetsRetentionCheckIntervalMs)
+  }
+
+  /**
+   * Forgets offsets that have expired, and groups that have nothing else, by Kafka's rule (KIP-211): a group without
+   * members loses all when it has been without them for as long; a group that never had any, each offset that was
+   * committed so long ago; a stable one, those of topics that no member subscribes to. Time during which the broker was
+   * closed does not count. Rejects with what the log rejected with.
+   */
+  async expireOffsets(): Promise<void> {
+    this.#checkOpen()
+    const retentionMs = this.#offsetsRetentionMs
+    if (retentionMs < 0) return
+    const now = this.#clock.now()
+    const isOld = (commitTimestamp: number): boolean => now - Math.max(commitTimestamp, this.#openedAtMs) >= retentionMs
+    for (const groupId of [...this.#offsets.groupIds()]) {
+      const group = this.#groups.get(groupId)
+      if (group === undefined) {
+        await this.#offsets.expire(groupId, (_, commitTimestamp) => isOld(commitTimestamp))
+      } else if (group.emptyForMs !== undefined) {
+        if (group.emptyForMs < retentionMs) continue
+        if (await this.#offsets.expire(groupId, () => true)) this.#forgetIfEmpty(groupId)
+      } else {
+        const subscribed = group.subscribedTopics()
+        if (subscribed === undefined) continue
+        await this.#offsets.expire(groupId, ({ topic }, time) => !subscribed.has(topic) && isOld(time))
+      }
+    }
+  }
+
   /** Rejects every request that waits with OTTLA_CLOSED and cancels every timer. May be called more than once. */
   close(): void {
     this.#closed = true
+    this.#cancelExpiry()
     for (const group of this.#groups.values()) group.close(coordinatorClosed())
   }
 
@@ -231,13 +290,16 @@ export class GroupCoordinator {
       if (OttlaError.is(error)) return error
       throw error
     }
-    // A member may have joined while the log was written: then the group lives on, and starts from nothing.
-    const group = this.#groups.get(groupId)
-    if (group?.state === 'Empty') {
-      group.delete()
-      this.#groups.delete(groupId)
-    }
+    this.#forgetIfEmpty(groupId)
     return null
+  }
+
+  /** A member may have joined while the log was written: then the group lives on, and starts from nothing. */
+  #forgetIfEmpty(groupId: string): void {
+    const group = this.#groups.get(groupId)
+    if (group?.state !== 'Empty') return
+    group.delete()
+    this.#groups.delete(groupId)
   }
 
   /** Done by the way, when groups are made or listed: so it takes no timer, and they cannot pile up. */

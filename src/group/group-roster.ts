@@ -1,3 +1,5 @@
+import { OttlaError } from '../errors.js'
+import { decodeSubscription } from '../protocol/consumer-protocol.js'
 import { fencedInstance, unknownMember } from './group-errors.js'
 import type { GroupMember } from './group-member.js'
 import type { MemberProtocol } from './group-requests.js'
@@ -92,6 +94,21 @@ export class GroupRoster {
       this.#leader = next.memberId
     }
     return true
+  }
+
+  /**
+   * What consumers tell each other that they subscribe to: for Kafka's expiry of offsets alone, the bytes are looked
+   * into. Undefined for members of another kind, and where the bytes cannot be read.
+   */
+  subscribedTopics(protocolName: string | null): ReadonlySet<string> | undefined {
+    if (this.#protocolType !== 'consumer') return undefined
+    try {
+      const subscriptions = [...this].map((member) => decodeSubscription(member.metadataFor(protocolName)))
+      return new Set(subscriptions.flatMap(({ topics }) => topics))
+    } catch (error) {
+      if (OttlaError.is(error)) return undefined
+      throw error
+    }
   }
 
   /** True where all members support one of the protocols. */

@@ -92,6 +92,16 @@ export class Group {
     return this.#state !== 'Empty' || this.#generationId > 0 || this.#reservedIds.size > 0
   }
 
+  /** Milliseconds on the monotonic clock since the last member went, undefined while there are some. */
+  get emptyForMs(): number | undefined {
+    return this.#state === 'Empty' ? this.#clock.monotonic() - this.#emptySinceMs : undefined
+  }
+
+  /** What the members subscribe to; undefined while that is not known, as during a rebalance. */
+  subscribedTopics(): ReadonlySet<string> | undefined {
+    return this.#state === 'Stable' ? this.#roster.subscribedTopics(this.#protocolName) : undefined
+  }
+
   /** True where nobody was in it for that long, and nobody was promised a place. */
   isUnusedFor(durationMs: number): boolean {
     const isFree = this.#state === 'Empty' && this.#reservedIds.size === 0

@@ -40,6 +40,9 @@ const KAFKA_BROKER_CONFIGS = [
   ['group.min.session.timeout.ms', 'INT', '6000'],
   ['group.max.session.timeout.ms', 'INT', '1800000'],
   ['offset.metadata.max.bytes', 'INT', '4096'],
+  // Kafka counts minutes, as offsets.retention.minutes: seven days too.
+  ['offsets.retention.ms', 'LONG', '604800000'],
+  ['offsets.retention.check.interval.ms', 'LONG', '600000'],
   ['offsets.topic.num.partitions', 'INT', '50'],
 ] as const
 
@@ -115,6 +118,8 @@ describe('the table of configs', () => {
       groupMinSessionTimeoutMs: 6000,
       groupMaxSessionTimeoutMs: 1_800_000,
       offsetMetadataMaxBytes: 4096,
+      offsetsRetentionMs: -1,
+      offsetsRetentionCheckIntervalMs: 600_000,
       offsetsTopicNumPartitions: 1,
       defaults: 'ottla',
       given: {},
