@@ -6,7 +6,7 @@ import type { Clock } from '../time/clock.js'
 import type { Delivery } from './delivery.js'
 import type { Batch, DeliveryLoop, Dispatch } from './delivery-loop.js'
 import { GroupEmitter, type GroupEvents, throwUncaught } from './events.js'
-import { groupLag, type PartitionLag } from './group-lag.js'
+import { groupLag, lagIn, type PartitionLag } from './group-lag.js'
 import {
   BATCH_OPTIONS,
   type BatchOptions,
@@ -452,7 +452,19 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
 
   #committed(offsets: readonly CommittedOffset[]): void {
     this.#context.onProgress()
-    if (offsets.length > 0) this.#events.emit('commit', [...offsets])
+    if (offsets.length === 0) return
+    this.#events.emit('commit', [...offsets])
+    if (this.#events.isHeard('lag')) void this.#tellLag(offsets)
+  }
+
+  async #tellLag(partitions: readonly TopicPartition[]): Promise<void> {
+    const places = partitions.map(({ topic, partition }) => ({ topic, partition }))
+    try {
+      this.#events.emit('lag', await lagIn(this.#context.engine, this.id, places))
+    } catch (error) {
+      // A member that has ended is behind in nothing any more.
+      if (this.#status === 'running') this.#fail(asOttlaError(error))
+    }
   }
 
   #chosen(partitions: readonly TopicPartition[] | undefined): DeliveryLoop[] {

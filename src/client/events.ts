@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type { OttlaError } from '../errors.js'
 import type { TopicPartition } from '../storage/storage.js'
+import type { PartitionLag } from './group-lag.js'
 
 /** What a member of a group tells. A listener that throws does not reach the engine: it is an uncaught exception. */
 export interface GroupEvents {
@@ -17,6 +18,8 @@ export interface GroupEvents {
   stalled: [at: TopicPartition & { offset: number }]
   /** Offsets were committed: each is that of the next message to be handled. */
   commit: [offsets: (TopicPartition & { offset: number })[]]
+  /** How far the group is behind in partitions of which offsets were just committed. Asked for only while somebody listens. */
+  lag: [partitions: PartitionLag[]]
   /** What stopped the member. `closed` rejects with the same error. */
   error: [error: OttlaError]
 }
@@ -31,6 +34,10 @@ export class GroupEmitter {
 
   off<Event extends keyof GroupEvents>(event: Event, listener: (...args: GroupEvents[Event]) => void): void {
     this.#events.off(event, listener as (...given: unknown[]) => void)
+  }
+
+  isHeard(event: keyof GroupEvents): boolean {
+    return this.#events.listenerCount(event) > 0
   }
 
   /** True where anybody listens. */

@@ -11,14 +11,19 @@ export interface PartitionLag extends TopicPartition {
   lag: number
 }
 
-export async function groupLag(
-  engine: Engine,
-  groupId: string,
-  topics: readonly TopicMetadata[],
-): Promise<PartitionLag[]> {
+/** For all partitions of these topics. */
+export function groupLag(engine: Engine, groupId: string, topics: readonly TopicMetadata[]): Promise<PartitionLag[]> {
   const partitions = topics.flatMap(({ name, partitionCount }) =>
     Array.from({ length: partitionCount }, (_, partition) => ({ topic: name, partition })),
   )
+  return lagIn(engine, groupId, partitions)
+}
+
+export async function lagIn(
+  engine: Engine,
+  groupId: string,
+  partitions: readonly TopicPartition[],
+): Promise<PartitionLag[]> {
   const [committed, starts, ends] = await Promise.all([
     engine.fetchOffsets({ groupId, partitions }),
     engine.listOffsets(partitions.map((at) => ({ ...at, at: 'earliest' as const }))),
