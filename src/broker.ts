@@ -2,11 +2,12 @@ import { EngineClient, nameOfTopic } from './client/client.js'
 import { throwUncaught } from './client/events.js'
 import { IdleWatch } from './client/idle.js'
 import { brokerLabel, isInside } from './client/inside-handler.js'
+import type { GroupMetrics, ProducerMetrics } from './client/metrics.js'
 import { aFunction, aSignal, checkOptions, invalid, oneOf } from './client/options.js'
 import type { Abortable } from './client/producer.js'
 import type { AnyTopic } from './client/topic.js'
 import { brokerSettings, type ConfigDefaults } from './engine/config.js'
-import { EmbeddedEngine } from './engine/embedded-engine.js'
+import { EmbeddedEngine, type PartitionExtent } from './engine/embedded-engine.js'
 import { ENGINE, type HeldEngine } from './engine/engine-of.js'
 import { OttlaError } from './errors.js'
 import { randomId } from './random-id.js'
@@ -32,6 +33,16 @@ export interface BrokerOptions {
   onRecovery?: (report: RecoveryReport) => void
   /** What time it is; a test gives a `ManualClock` of 'ottla/testing'. */
   clock?: Clock
+}
+
+/** What `Broker.metrics` gives: a snapshot. */
+export interface BrokerMetrics {
+  /** By name, ottla's own too: what each partition holds, in the order of their numbers. */
+  topics: Record<string, PartitionExtent[]>
+  /** The producers of this process. */
+  producers: ProducerMetrics
+  /** By the group's id. */
+  groups: Record<string, GroupMetrics>
 }
 
 /** What `Broker.idle` takes. */
@@ -126,6 +137,26 @@ export class Broker extends EngineClient {
       throw new OttlaError('OTTLA_NEVER_IDLE', 'idle() inside a handler would wait for that handler: call it outside')
     }
     await this.#idle.wait(options.groups ?? [], options.signal)
+  }
+
+  /**
+   * What the broker holds and does, as plain data that can be kept, compared and exported. Nothing is counted for each
+   * message: messages are told by the offsets, which rise with them.
+   */
+  async metrics(): Promise<BrokerMetrics> {
+    this.mustBeOpen()
+    const { topics } = await this.#engine.metadata({ topics: null })
+    const extents = topics.map(({ name, partitionCount }): [string, PartitionExtent[]] => [
+      name,
+      Array.from({ length: partitionCount }, (_, partition) =>
+        this.#engine.extentOf({ topic: name, partition }),
+      ).filter((extent) => extent !== undefined),
+    ])
+    return {
+      topics: Object.fromEntries(extents),
+      producers: this.producerMetrics(),
+      groups: await this.groupMetrics(),
+    }
   }
 
   /** Drops the segments that retention no longer keeps, instead of when that is next due. */

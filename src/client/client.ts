@@ -5,14 +5,16 @@ import { decodeAssignment } from '../protocol/consumer-protocol.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { type AnyGroup, type ConsumerGroup, closeMember, createConsumerGroup } from './consumer-group.js'
+import { GroupCounters } from './group-counters.js'
 import { groupLag, type PartitionLag } from './group-lag.js'
 import { checkGroupId, type GroupOptions } from './group-options.js'
 import { brokerLabel, isInside } from './inside-handler.js'
 import { CONSUMER_PROTOCOL_TYPE } from './membership.js'
 import type { Message, MessageOf } from './message.js'
+import { type GroupMetrics, groupMetrics, type ProducerMetrics } from './metrics.js'
 import { aBoolean, checkOptions, describe, invalid, isWholeNumber } from './options.js'
 import { checkPosition, type Position, resolvePosition } from './position.js'
-import { createProducer, type Producer, type ProducerOptions } from './producer.js'
+import { createProducer, type Producer, type ProducerOptions, pendingSends } from './producer.js'
 import { createReader, type ReaderOptions } from './reader.js'
 import {
   type AnyTopic,
@@ -120,6 +122,7 @@ export class EngineClient implements Client {
   readonly #directory: TopicDirectory
   readonly #producers = new Set<Producer>()
   readonly #members = new Set<AnyGroup>()
+  readonly #counters = new Map<string, GroupCounters>()
   #memberNumber = 0
   #isClosed = false
   #closing: Promise<void> | undefined
@@ -241,6 +244,7 @@ export class EngineClient implements Client {
         clock: this.#clock,
         brokerId: this.#id,
         memberNumber: this.#memberNumber++,
+        counters: this.#countersOf(id),
         onProgress: this.#listener.onProgress,
         hearsFailures: () => this.#listener.hearsFailures(),
         onRun: (member) => {
@@ -326,6 +330,7 @@ export class EngineClient implements Client {
   async deleteGroup(id: string): Promise<void> {
     this.mustBeOpen()
     throwFirst(await this.#engine.deleteGroups([id]))
+    this.#counters.delete(id)
     this.#listener.onGroupDeleted(id)
   }
 
@@ -383,6 +388,31 @@ export class EngineClient implements Client {
       groupId,
       topics.filter((topic) => topic.error === null),
     )
+  }
+
+  /** @internal */
+  protected async groupMetrics(): Promise<Record<string, GroupMetrics>> {
+    const ids = await this.groups()
+    const described = await Promise.all(
+      // One that goes in the meantime is left out.
+      ids.map((id) => this.describeGroup(id).catch(() => undefined)),
+    )
+    const found = described.filter((group) => group !== undefined)
+    return Object.fromEntries(
+      found.map((group) => [group.id, groupMetrics(group, this.#members, this.#countersOf(group.id))]),
+    )
+  }
+
+  /** @internal */
+  protected producerMetrics(): ProducerMetrics {
+    const pending = [...this.#producers].map((producer) => pendingSends(producer).count)
+    return { open: pending.length, pendingMessages: pending.reduce((sum, count) => sum + count, 0) }
+  }
+
+  #countersOf(groupId: string): GroupCounters {
+    const counters = this.#counters.get(groupId) ?? new GroupCounters()
+    this.#counters.set(groupId, counters)
+    return counters
   }
 
   /** @internal */

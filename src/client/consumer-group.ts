@@ -3,9 +3,11 @@ import { OttlaError } from '../errors.js'
 import { reasonOf } from '../reason-of.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
+import { closeTimedOut, settlesWithin } from './close-timeout.js'
 import type { Delivery } from './delivery.js'
 import type { Batch, DeliveryLoop, Dispatch } from './delivery-loop.js'
 import { GroupEmitter, type GroupEvents, throwUncaught } from './events.js'
+import type { GroupCounters } from './group-counters.js'
 import { groupLag, lagIn, type PartitionLag } from './group-lag.js'
 import {
   BATCH_OPTIONS,
@@ -41,6 +43,8 @@ export interface GroupContext {
   readonly clock: Clock
   readonly brokerId: string
   readonly memberNumber: number
+  /** Of all members of the group that this client makes. */
+  readonly counters: GroupCounters
   /** Told whenever something happened that `idle` may wait for. */
   readonly onProgress: () => void
   /** Told when the member begins, which it does not where this throws, and when it has ended: with what stopped it. */
@@ -63,6 +67,8 @@ export let memberProgress: (
 ) => MemberProgress
 /** Ends the member. Unlike `close`, it can be waited for from anywhere but a handler of this member. */
 export let closeMember: (member: AnyGroup) => Promise<void>
+/** The partitions that the member holds, and how many of them a handler works on. */
+export let memberLoad: (member: AnyGroup) => { partitions: number; busyPartitions: number }
 /** Commits what is done now, instead of when it is due. */
 export let commitDue: (member: AnyGroup) => void
 /** What stopped the member, if `hearsFailures` alone promised to hear of it. Once: it counts as heard then. */
@@ -109,6 +115,10 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     createConsumerGroup = (context, id, options) => new ConsumerGroup(context, id, options)
     memberProgress = (member, highWatermark) => member.#progress(highWatermark)
     closeMember = (member) => member.#leaveLoop()
+    memberLoad = (member) => {
+      const loops = [...member.#held.loops.values()]
+      return { partitions: loops.length, busyPartitions: loops.filter((loop) => loop.progress.inFlight > 0).length }
+    }
     commitDue = (member) => member.#committer.commitDue()
     takeUnheardFailure = (member) => {
       const failure = member.#isFailureUnheard ? member.#failure : undefined
@@ -121,7 +131,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     checkGroupId(id)
     if (options === undefined) throw invalid(`Group ${id} has no topics: give it { topics: [...] }`)
     checkOptions(`group ${id}`, options, GROUP_OPTIONS)
-    const { engine, clock, onProgress } = context
+    const { engine, clock, counters, onProgress } = context
     const { maxPollIntervalMs, rebalanceTimeoutMs, ...member } = memberOptions(id, options)
     this.id = id
     this.#context = context
@@ -151,6 +161,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       engine,
       clock,
       groupId: id,
+      counters,
       ...member,
       assignors: offeredAssignors(options.assignor),
       rebalanceTimeoutMs,
@@ -163,6 +174,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       engine,
       clock,
       groupId: id,
+      counters,
       membership: this.#membership,
       intervalMs: this.#commitsItself ? (options.autoCommitIntervalMs ?? 1000) : undefined,
       loops: this.#held.loops,
@@ -423,6 +435,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   /** Handlers that take too long cost the member its partitions. It comes back when they are done. */
   #dropOut(at: readonly HandledPlace[]): void {
     if (this.#status !== 'running') return
+    this.#context.counters.stalls += at.length
     for (const place of at) this.#events.emit('stalled', place)
     this.#membership.dropOut()
   }
@@ -488,24 +501,6 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
 /** None where nothing bounds the member's handlers but one for each partition. */
 function slots(concurrency: number): Slots | undefined {
   return concurrency === Number.POSITIVE_INFINITY ? undefined : new Slots(concurrency)
-}
-
-/** True when `work` settles within the time; rejects where it does so then. */
-async function settlesWithin(work: Promise<unknown>, timeoutMs: number, clock: Clock): Promise<boolean> {
-  if (timeoutMs === Number.POSITIVE_INFINITY) return work.then(() => true)
-  let cancel = (): void => {}
-  const overdue = new Promise<false>((resolve) => {
-    cancel = clock.schedule(() => resolve(false), timeoutMs, { keepAlive: true })
-  })
-  return Promise.race([work.then(() => true as const), overdue]).finally(cancel)
-}
-
-function closeTimedOut(id: string, timeoutMs: number, at: readonly HandledPlace[]): OttlaError {
-  const where = at.map(({ topic, partition, offset }) => `${topic}-${partition} offset ${offset}`).join(', ')
-  return new OttlaError(
-    'OTTLA_CLOSE_TIMEOUT',
-    `This member of group ${id} left after ${timeoutMs} ms, while handlers were still at work${where === '' ? '' : `: ${where}`}. What they work on is not committed, and is delivered again`,
-  )
 }
 
 function notRunning(id: string, status: string): OttlaError {

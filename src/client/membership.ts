@@ -12,12 +12,14 @@ import {
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import type { Assignor, AssignorMember, LastAssignment } from './assignors/assignor.js'
+import type { GroupCounters } from './group-counters.js'
 import { partitionName } from './partition-name.js'
 
 export interface MembershipOptions {
   readonly engine: Engine
   readonly clock: Clock
   readonly groupId: string
+  readonly counters: GroupCounters
   /** Makes the member static: it never says that it leaves, and who comes back under this id takes its place. Null without. */
   readonly instanceId: string | null
   /** How long the place of a static member is kept without a sign of life; Infinity for the others, who say when they leave. */
@@ -154,11 +156,14 @@ export class Membership {
   /** From joining to the next rebalance. */
   async #goThroughGeneration(): Promise<void> {
     await this.#loseDeleted()
+    const { clock, counters } = this.#options
+    const beganAtMs = clock.monotonic()
     const rebalance = this.#joinAndSync()
     this.#rebalance = rebalance
     const { assignor, assigned } = await rebalance.finally(() => {
       this.#rebalance = undefined
     })
+    counters.rebalances.record(clock.monotonic() - beganAtMs)
     if (this.#isInterrupted) return
     const revoked = without(this.#owned, assigned)
     await this.#revoke(revoked)

@@ -2,7 +2,9 @@ import type { Engine } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
+import { commitChannel, publishCommit } from './commit-channel.js'
 import type { DeliveryLoop } from './delivery-loop.js'
+import type { GroupCounters } from './group-counters.js'
 import type { Membership } from './membership.js'
 import { describe, invalid, isWholeNumber } from './options.js'
 import { partitionName } from './partition-name.js'
@@ -12,6 +14,7 @@ export interface OffsetCommitterOptions {
   readonly clock: Clock
   readonly groupId: string
   readonly membership: Membership
+  readonly counters: GroupCounters
   /** Undefined where only the user commits. */
   readonly intervalMs: number | undefined
   /** The loops of the partitions that the member holds, by `topic-partition`. */
@@ -145,7 +148,7 @@ export class OffsetCommitter {
 
   /** `offsetsNow` is asked before each try. */
   async #write(offsetsNow: () => readonly LoopOffset[]): Promise<OttlaError | undefined> {
-    const { engine, groupId, membership, onCommitted } = this.#options
+    const { clock, counters, engine, groupId, membership, onCommitted } = this.#options
     for (;;) {
       const offsets = offsetsNow()
       if (offsets.length === 0) return undefined
@@ -156,6 +159,7 @@ export class OffsetCommitter {
         offsets: offsets.map(({ loop, offset }) => ({ ...loop.at, offset, metadata: null })),
       }
       let refusal: OttlaError | undefined
+      const beganAtMs = clock.monotonic()
       try {
         const accepted: CommittedOffset[] = []
         for (const [index, { topic, partition, error }] of (await engine.commitOffsets(request)).entries()) {
@@ -170,6 +174,13 @@ export class OffsetCommitter {
       } catch (error) {
         if (!OttlaError.is(error)) throw error
         refusal = error
+      }
+      const durationMs = clock.monotonic() - beganAtMs
+      if (refusal === undefined) counters.commits.record(durationMs)
+      else counters.commitFailures++
+      if (commitChannel.hasSubscribers) {
+        const places = offsets.map(({ loop, offset }) => ({ ...loop.at, offset }))
+        publishCommit({ group: groupId, offsets: places, durationMs, error: refusal })
       }
       if (refusal === undefined) return undefined
       if (refusal.code !== 'OTTLA_REBALANCE_IN_PROGRESS' && refusal.code !== 'OTTLA_ILLEGAL_GENERATION') return refusal

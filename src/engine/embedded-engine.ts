@@ -65,6 +65,16 @@ export interface EmbeddedEngineOptions {
   readonly onRecovery?: ((report: RecoveryReport) => void) | undefined
 }
 
+/** What the log of one partition holds. */
+export interface PartitionExtent {
+  /** The first offset that can be read. */
+  logStartOffset: number
+  /** The end that consumers see. It rises by one with each message, so its rate is what is produced. */
+  logEndOffset: number
+  /** Bytes of its segments. */
+  sizeInBytes: number
+}
+
 /**
  * Kafka's verbs over logs of this process. Topics and their configs are records of `__cluster_metadata`, committed
  * offsets are records of `__consumer_offsets`; both are logs like any other, read back when the engine opens.
@@ -290,6 +300,14 @@ export class EmbeddedEngine implements Engine {
   /** The end that readers know, without a turn of the event loop; undefined where there is no such partition. */
   highWatermark(at: Readonly<TopicPartition>): number | undefined {
     return this.#store.find(at)?.highWatermark
+  }
+
+  /** What one partition holds; undefined where there is no such partition. */
+  extentOf(at: Readonly<TopicPartition>): PartitionExtent | undefined {
+    const log = this.#store.find(at)
+    if (log === undefined) return undefined
+    const { logStartOffset, highWatermark, sizeInBytes } = log
+    return { logStartOffset, logEndOffset: highWatermark, sizeInBytes }
   }
 
   /** Drops what retention no longer keeps. Returns how many segments went. */

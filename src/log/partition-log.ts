@@ -126,6 +126,11 @@ export class PartitionLog {
     return this.#highWatermark
   }
 
+  /** Of all its segments. */
+  get sizeInBytes(): number {
+    return this.#storage.segments.reduce((sum, segment) => sum + segment.sizeInBytes, 0)
+  }
+
   get isClosed(): boolean {
     return this.#status === 'closed'
   }
