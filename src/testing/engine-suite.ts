@@ -6,6 +6,7 @@ import { fetchTests } from './engine-suite-fetch.js'
 import { groupTests } from './engine-suite-groups.js'
 import { offsetTests } from './engine-suite-offsets.js'
 import { produceTests } from './engine-suite-produce.js'
+import { staticMemberTests } from './engine-suite-static-members.js'
 import { topicTests } from './engine-suite-topics.js'
 import { type EngineTest, EngineUnderTest } from './engine-under-test.js'
 import { registerTests } from './register-tests.js'
@@ -57,6 +58,7 @@ const TESTS: Readonly<Record<string, EngineTest>> = {
   ...fetchTests,
   ...offsetTests,
   ...groupTests,
+  ...staticMemberTests,
   ...commitTests,
   ...closeTests,
 }

@@ -396,6 +396,50 @@ const faults: Record<string, readonly [caughtBy: string, breakEngine: (engine: E
     }),
   ],
 
+  'has a static leader assign anew when it comes back': [
+    'a static leader that comes back leads on, assigns nothing anew, and nobody else hears of it',
+    (engine) => ({
+      joinGroup: async (request, options) => ({
+        ...(await engine.joinGroup(request, options)),
+        skipAssignment: false,
+      }),
+    }),
+  ],
+
+  'lets a static member that was replaced commit': [
+    'a static member that was replaced commits nothing, and cannot make its successor leave',
+    (engine) => ({
+      commitOffsets: (request) =>
+        unlessRefused('OTTLA_FENCED_INSTANCE_ID', engine.commitOffsets(request), [
+          { topic: '', partition: 0, error: null },
+        ]),
+    }),
+  ],
+
+  'makes whoever has the name leave': [
+    'a static member that was replaced commits nothing, and cannot make its successor leave',
+    (engine) => ({
+      leaveGroup: ({ groupId, members }) =>
+        engine.leaveGroup({
+          groupId,
+          members: members.map((member) => (member.instanceId === null ? member : { ...member, memberId: '' })),
+        }),
+    }),
+  ],
+
+  'tells a static member nothing of its successor': [
+    'a heartbeat of a static member that waits hears of its successor',
+    (engine) => ({
+      heartbeat: (request, options) =>
+        unlessRefused('OTTLA_FENCED_INSTANCE_ID', engine.heartbeat(request, options), undefined),
+    }),
+  ],
+
+  'takes no notice of a name': [
+    'a name that no member has is refused',
+    (engine) => ({ heartbeat: (request, options) => engine.heartbeat({ ...request, instanceId: null }, options) }),
+  ],
+
   'answers a follower before the leader has assigned': [
     'a follower waits for its assignment until the leader gives it',
     (engine) => ({
