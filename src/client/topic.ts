@@ -11,7 +11,10 @@ import { describe, invalid } from './options.js'
 export interface TopicConfig {
   /** How many logs the topic is spread over: 1 to 10,000, rising only. Default: the broker's `numPartitions`, 1. */
   partitions?: number
-  /** 'delete' (default) drops old segments; 'compact' keeps the newest message of each key. Kafka: cleanup.policy. */
+  /**
+   * 'delete' (default) drops old segments; 'compact' keeps the newest message of each key, and refuses messages without
+   * one; 'compact,delete' does both. Kafka: cleanup.policy.
+   */
   cleanupPolicy?: 'delete' | 'compact' | 'compact,delete'
   /** Milliseconds after which a segment may go; -1 (default) for never. Kafka: retention.ms, there 7 days. */
   retentionMs?: number
@@ -21,6 +24,14 @@ export interface TopicConfig {
   segmentBytes?: number
   /** Milliseconds after which a new segment begins. Default 7 days. Kafka: segment.ms. */
   segmentMs?: number
+  /** How much of a log, from 0 to 1, must be new before it is compacted again. Default 0.5. Kafka: min.cleanable.dirty.ratio. */
+  minCleanableDirtyRatio?: number
+  /** Milliseconds for which compaction keeps a tombstone, so that readers get to see it. Default one day. Kafka: delete.retention.ms. */
+  deleteRetentionMs?: number
+  /** Milliseconds for which compaction leaves a message alone. Default 0. Kafka: min.compaction.lag.ms. */
+  minCompactionLagMs?: number
+  /** Milliseconds after which a message is compacted however little is new. Default: no limit. Kafka: max.compaction.lag.ms. */
+  maxCompactionLagMs?: number
   /** Bytes of the largest message (or batch of messages) that is taken. Default 1,048,588. Kafka: max.message.bytes. */
   maxMessageBytes?: number
   /** Bytes of the log between two entries of its index. Default 4,096. Kafka: index.interval.bytes. */

@@ -1,4 +1,15 @@
 import { OttlaError } from '../errors.js'
+import {
+  CLEANUP_POLICY,
+  type ConfigValues,
+  int,
+  LARGEST_LONG,
+  long,
+  RATIO,
+  TIMESTAMP_TYPE,
+  textOf,
+} from './config-values.js'
+import { nearestName } from './nearest-name.js'
 
 export type CleanupPolicy = 'delete' | 'compact' | 'compact,delete'
 export type MessageTimestampType = 'CreateTime' | 'LogAppendTime'
@@ -15,6 +26,14 @@ export interface TopicSettings {
   readonly segmentBytes: number
   /** Milliseconds between the first message of a segment and one that begins the next. Default 7 days. */
   readonly segmentMs: number
+  /** How much of a log, from 0 to 1, must be new before it is compacted again. Default 0.5. */
+  readonly minCleanableDirtyRatio: number
+  /** Milliseconds for which compaction keeps a tombstone after it first met it. Default one day. */
+  readonly deleteRetentionMs: number
+  /** Milliseconds for which compaction leaves a message alone. Default 0. */
+  readonly minCompactionLagMs: number
+  /** Milliseconds after which compaction is due however little is new. Default: no limit. */
+  readonly maxCompactionLagMs: number
   /** Bytes of one record batch. Default 1048588. */
   readonly maxMessageBytes: number
   /** Bytes between two entries of the offset index. Default 4096. */
@@ -31,6 +50,10 @@ export type TopicConfigOptions = {
 interface OwnBrokerSettings {
   readonly numPartitions: number
   readonly retentionCheckIntervalMs: number
+  readonly cleanerBackoffMs: number
+  readonly cleanerDedupeBufferSize: number
+  readonly metadataLogSegmentBytes: number
+  readonly offsetsTopicSegmentBytes: number
   readonly groupInitialRebalanceDelayMs: number
   readonly groupMinSessionTimeoutMs: number
   readonly groupMaxSessionTimeoutMs: number
@@ -45,7 +68,7 @@ export interface BrokerSettings extends OwnBrokerSettings {
 }
 
 /** Kafka's names of types, as DescribeConfigs has them. */
-export type ConfigType = 'INT' | 'LONG' | 'STRING' | 'LIST'
+export type ConfigType = ConfigValues<unknown>['type']
 export type ConfigSource = 'DYNAMIC_TOPIC_CONFIG' | 'STATIC_BROKER_CONFIG' | 'DEFAULT_CONFIG'
 
 export interface ConfigEntry {
@@ -69,14 +92,10 @@ export interface ConfigSynonym {
   readonly source: ConfigSource
 }
 
-interface Config<Value extends number | string> {
+interface Config<Value extends number | string> extends ConfigValues<Value> {
   /** Kafka's name of the broker's config: for a topic's config, of the default that topics take. */
   readonly brokerName: string
-  readonly type: ConfigType
   readonly defaultValue: Value
-  /** Undefined when the value is not allowed. */
-  readonly parse: (value: unknown) => Value | undefined
-  readonly allowed: string
   readonly documentation: string
 }
 
@@ -85,7 +104,6 @@ interface TopicConfig<Value extends number | string> extends Config<Value> {
 }
 
 const DAY_MS = 86_400_000
-const LARGEST_INT = 2 ** 31 - 1
 
 /** The configs of topics, by the names users write. Names, types and ranges are those of Kafka 4.2. */
 const TOPIC_CONFIGS: { readonly [Setting in keyof TopicSettings]: TopicConfig<TopicSettings[Setting]> } = {
@@ -93,9 +111,7 @@ const TOPIC_CONFIGS: { readonly [Setting in keyof TopicSettings]: TopicConfig<To
     topicName: 'cleanup.policy',
     brokerName: 'log.cleanup.policy',
     defaultValue: 'delete',
-    type: 'LIST',
-    parse: parseCleanupPolicy,
-    allowed: "'delete', 'compact' or 'compact,delete'",
+    ...CLEANUP_POLICY,
     documentation: 'Whether old segments are dropped, or reduced to the latest message of each key, or both.',
   },
   retentionMs: {
@@ -126,6 +142,34 @@ const TOPIC_CONFIGS: { readonly [Setting in keyof TopicSettings]: TopicConfig<To
     ...long(1),
     documentation: 'How far the timestamps of a segment reach before a new one begins, in milliseconds.',
   },
+  minCleanableDirtyRatio: {
+    topicName: 'min.cleanable.dirty.ratio',
+    brokerName: 'log.cleaner.min.cleanable.ratio',
+    defaultValue: 0.5,
+    ...RATIO,
+    documentation: 'How much of a log must be new before it is compacted again, from 0 to 1.',
+  },
+  deleteRetentionMs: {
+    topicName: 'delete.retention.ms',
+    brokerName: 'log.cleaner.delete.retention.ms',
+    defaultValue: DAY_MS,
+    ...long(0),
+    documentation: 'How long compaction keeps a tombstone after it first met it, in milliseconds.',
+  },
+  minCompactionLagMs: {
+    topicName: 'min.compaction.lag.ms',
+    brokerName: 'log.cleaner.min.compaction.lag.ms',
+    defaultValue: 0,
+    ...long(0),
+    documentation: 'How long compaction leaves a message alone, in milliseconds.',
+  },
+  maxCompactionLagMs: {
+    topicName: 'max.compaction.lag.ms',
+    brokerName: 'log.cleaner.max.compaction.lag.ms',
+    defaultValue: LARGEST_LONG,
+    ...long(1),
+    documentation: 'How long a message may wait for compaction however little is new, in milliseconds.',
+  },
   maxMessageBytes: {
     topicName: 'max.message.bytes',
     brokerName: 'message.max.bytes',
@@ -144,9 +188,7 @@ const TOPIC_CONFIGS: { readonly [Setting in keyof TopicSettings]: TopicConfig<To
     topicName: 'message.timestamp.type',
     brokerName: 'log.message.timestamp.type',
     defaultValue: 'CreateTime',
-    type: 'STRING',
-    parse: parseTimestampType,
-    allowed: "'CreateTime' or 'LogAppendTime'",
+    ...TIMESTAMP_TYPE,
     documentation: 'Whether the producer sets the time of a message or the broker, when it appends it.',
   },
 }
@@ -164,6 +206,30 @@ const BROKER_CONFIGS: { readonly [Setting in keyof OwnBrokerSettings]: Config<Ow
     defaultValue: 300_000,
     ...long(1),
     documentation: 'How often segments are looked through for those to drop, in milliseconds.',
+  },
+  cleanerBackoffMs: {
+    brokerName: 'log.cleaner.backoff.ms',
+    defaultValue: 15_000,
+    ...long(0),
+    documentation: 'How long after a segment was sealed its log is looked at for compaction, in milliseconds.',
+  },
+  cleanerDedupeBufferSize: {
+    brokerName: 'log.cleaner.dedupe.buffer.size',
+    defaultValue: 128 * 2 ** 20,
+    ...long(2 ** 20),
+    documentation: 'How much memory compaction takes at most for the keys it has met, in bytes: 24 for each.',
+  },
+  metadataLogSegmentBytes: {
+    brokerName: 'metadata.log.segment.bytes',
+    defaultValue: 8 * 2 ** 20,
+    ...int(8 * 2 ** 20),
+    documentation: 'How large a segment of __cluster_metadata grows before a new one begins, in bytes.',
+  },
+  offsetsTopicSegmentBytes: {
+    brokerName: 'offsets.topic.segment.bytes',
+    defaultValue: 8 * 2 ** 20,
+    ...int(1),
+    documentation: 'How large a segment of __consumer_offsets grows before a new one begins, in bytes.',
   },
   groupInitialRebalanceDelayMs: {
     brokerName: 'group.initial.rebalance.delay.ms',
@@ -243,7 +309,7 @@ export function brokerSettings(
   const read = <Value extends number | string>(of: Config<Value>, fallback: Value): Value => {
     if (!values.has(of.brokerName)) return fallback
     const value = parseValue('broker', of.brokerName, of, values.get(of.brokerName))
-    given[of.brokerName] = String(value)
+    given[of.brokerName] = textOf(value)
     return value
   }
   const topicDefault = <Setting extends keyof TopicSettings>(setting: Setting): TopicSettings[Setting] =>
@@ -251,7 +317,7 @@ export function brokerSettings(
   const own = <Setting extends keyof OwnBrokerSettings>(setting: Setting): OwnBrokerSettings[Setting] =>
     read(BROKER_CONFIGS[setting], BROKER_CONFIGS[setting].defaultValue)
 
-  if (storage.segmentBytes !== undefined) given[TOPIC_CONFIGS.segmentBytes.brokerName] = String(storage.segmentBytes)
+  if (storage.segmentBytes !== undefined) given[TOPIC_CONFIGS.segmentBytes.brokerName] = textOf(storage.segmentBytes)
   const settings: BrokerSettings = {
     topicDefaults: {
       cleanupPolicy: topicDefault('cleanupPolicy'),
@@ -259,12 +325,20 @@ export function brokerSettings(
       retentionBytes: topicDefault('retentionBytes'),
       segmentBytes: read(TOPIC_CONFIGS.segmentBytes, storage.segmentBytes ?? TOPIC_CONFIGS.segmentBytes.defaultValue),
       segmentMs: topicDefault('segmentMs'),
+      minCleanableDirtyRatio: topicDefault('minCleanableDirtyRatio'),
+      deleteRetentionMs: topicDefault('deleteRetentionMs'),
+      minCompactionLagMs: topicDefault('minCompactionLagMs'),
+      maxCompactionLagMs: topicDefault('maxCompactionLagMs'),
       maxMessageBytes: topicDefault('maxMessageBytes'),
       indexIntervalBytes: topicDefault('indexIntervalBytes'),
       messageTimestampType: topicDefault('messageTimestampType'),
     },
     numPartitions: own('numPartitions'),
     retentionCheckIntervalMs: own('retentionCheckIntervalMs'),
+    cleanerBackoffMs: own('cleanerBackoffMs'),
+    cleanerDedupeBufferSize: own('cleanerDedupeBufferSize'),
+    metadataLogSegmentBytes: own('metadataLogSegmentBytes'),
+    offsetsTopicSegmentBytes: own('offsetsTopicSegmentBytes'),
     groupInitialRebalanceDelayMs: own('groupInitialRebalanceDelayMs'),
     groupMinSessionTimeoutMs: own('groupMinSessionTimeoutMs'),
     groupMaxSessionTimeoutMs: own('groupMaxSessionTimeoutMs'),
@@ -287,9 +361,9 @@ export function parseTopicConfigs(configs: Readonly<Record<string, string | null
   for (const [name, value] of Object.entries(configs)) {
     const config = TOPIC_NAMES.get(name)
     if (config === undefined) throw unknownConfig('topic', name, [...TOPIC_NAMES.keys()])
-    parsed[name] = String(parseValue('topic', name, config, value))
+    parsed[name] = textOf(parseValue('topic', name, config, value))
   }
-  return parsed
+  return checkTogether(parsed)
 }
 
 /** A topic's configs after changes by Kafka's names: a null takes a config back to its default. Throws OTTLA_INVALID_CONFIG. */
@@ -303,7 +377,14 @@ export function alterTopicConfigs(
     else if (TOPIC_NAMES.has(name)) delete altered[name]
     else throw unknownConfig('topic', name, [...TOPIC_NAMES.keys()])
   }
-  return altered
+  return checkTogether(altered)
+}
+
+/** What Kafka checks beside each value. */
+function checkTogether(configs: Record<string, string>): Record<string, string> {
+  const { 'min.compaction.lag.ms': least, 'max.compaction.lag.ms': most } = configs
+  if (least === undefined || most === undefined || Number(least) <= Number(most)) return configs
+  throw invalid(`min.compaction.lag.ms, ${least}, is above max.compaction.lag.ms, ${most}: no time would do.`)
 }
 
 /** What holds for a topic whose own configs, by Kafka's names, are `overrides`: those of `parseTopicConfigs`. */
@@ -321,6 +402,10 @@ export function topicSettings(overrides: Readonly<Record<string, string>>, broke
     retentionBytes: read('retentionBytes'),
     segmentBytes: read('segmentBytes'),
     segmentMs: read('segmentMs'),
+    minCleanableDirtyRatio: read('minCleanableDirtyRatio'),
+    deleteRetentionMs: read('deleteRetentionMs'),
+    minCompactionLagMs: read('minCompactionLagMs'),
+    maxCompactionLagMs: read('maxCompactionLagMs'),
     maxMessageBytes: read('maxMessageBytes'),
     indexIntervalBytes: read('indexIntervalBytes'),
     messageTimestampType: read('messageTimestampType'),
@@ -338,7 +423,7 @@ export function topicConfigEntries(
     if (setting === undefined) throw unknownConfig('topic', name, [...otherOptions, ...TOPIC_SETTINGS])
     if (value === undefined) continue
     const config = TOPIC_CONFIGS[setting]
-    entries[config.topicName] = String(parseValue<number | string>('topic', name, config, value))
+    entries[config.topicName] = textOf(parseValue<number | string>('topic', name, config, value))
   }
   return entries
 }
@@ -365,7 +450,7 @@ export function describeBrokerConfigs(broker: BrokerSettings): ConfigEntry[] {
 
 function brokerSynonyms(config: Config<number | string>, broker: BrokerSettings): ConfigSynonyms {
   const { brokerName: name } = config
-  const byDefault: ConfigSynonym = { name, value: String(config.defaultValue), source: 'DEFAULT_CONFIG' }
+  const byDefault: ConfigSynonym = { name, value: textOf(config.defaultValue), source: 'DEFAULT_CONFIG' }
   const value = broker.given[name]
   return value === undefined ? [byDefault] : [{ name, value, source: 'STATIC_BROKER_CONFIG' }, byDefault]
 }
@@ -402,87 +487,10 @@ function parseValue<Value extends number | string>(
   throw invalid(`The ${scope} config '${name}' cannot be ${shown}: it takes ${config.allowed}.`)
 }
 
-function int(min: number): Pick<Config<number>, 'type' | 'parse' | 'allowed'> {
-  return { type: 'INT', ...integer(min, LARGEST_INT) }
-}
-
-/** Kafka's long, as far as a number reaches. */
-function long(min: number): Pick<Config<number>, 'type' | 'parse' | 'allowed'> {
-  return { type: 'LONG', ...integer(min, Number.MAX_SAFE_INTEGER) }
-}
-
-function integer(min: number, max: number): Pick<Config<number>, 'parse' | 'allowed'> {
-  return {
-    allowed: `an integer from ${min} to ${max}`,
-    parse: (value) => {
-      const number = typeof value === 'string' && /^\s*[+-]?\d+\s*$/.test(value) ? Number(value) : value
-      if (typeof number !== 'number' || !Number.isSafeInteger(number)) return undefined
-      return number >= min && number <= max ? number : undefined
-    },
-  }
-}
-
-/** A list in any order, as Kafka takes it; the empty one is not taken. */
-function parseCleanupPolicy(value: unknown): CleanupPolicy | undefined {
-  switch (typeof value === 'string' ? value.replace(/\s/g, '') : value) {
-    case 'delete':
-      return 'delete'
-    case 'compact':
-      return 'compact'
-    case 'compact,delete':
-    case 'delete,compact':
-      return 'compact,delete'
-    default:
-      return undefined
-  }
-}
-
-function parseTimestampType(value: unknown): MessageTimestampType | undefined {
-  return value === 'CreateTime' || value === 'LogAppendTime' ? value : undefined
-}
-
 function unknownConfig(scope: 'topic' | 'broker', name: string, allowed: readonly string[]): OttlaError {
-  const nearest = nearestName(name, allowed) ?? allowed.find((other) => editDistance(name, other) < 3)
+  const nearest = nearestName(name, allowed, SPELLINGS)
   const hint = nearest === undefined ? '' : ` Did you mean '${nearest}'?`
   return invalid(`There is no ${scope} config '${name}'.${hint} There are: ${allowed.join(', ')}.`)
-}
-
-/** The one of `allowed` that `name` may have meant, whichever of its spellings `name` is near to. */
-function nearestName(name: string, allowed: readonly string[]): string | undefined {
-  let nearest: string | undefined
-  let smallest = name.length / 2
-  for (const spellings of SPELLINGS) {
-    const candidate = spellings.find((spelling) => allowed.includes(spelling))
-    if (candidate === undefined) continue
-    for (const spelling of spellings) {
-      const distance = editDistance(lettersOf(name), lettersOf(spelling))
-      if (distance < smallest) [smallest, nearest] = [distance, candidate]
-    }
-  }
-  return nearest
-}
-
-function lettersOf(name: string): string {
-  return name
-    .toLowerCase()
-    .replace(/[^a-z]/g, '')
-    .slice(0, 100)
-}
-
-/** Levenshtein's: how many letters to add, to remove or to change. */
-function editDistance(a: string, b: string): number {
-  let above = Array.from({ length: b.length + 1 }, (_, column) => column)
-  for (const letter of a) {
-    let left = (above[0] ?? 0) + 1
-    const row = [left]
-    for (let column = 0; column < b.length; column++) {
-      const changed = (above[column] ?? 0) + (letter === b[column] ? 0 : 1)
-      left = Math.min(left + 1, (above[column + 1] ?? 0) + 1, changed)
-      row.push(left)
-    }
-    above = row
-  }
-  return above[b.length] ?? 0
 }
 
 function camelCase(name: string): string {

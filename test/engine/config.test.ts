@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import {
+  alterTopicConfigs,
   brokerSettings,
   type ConfigEntry,
   describeBrokerConfigs,
@@ -18,6 +19,10 @@ const KAFKA_TOPIC_CONFIGS = [
   ['retention.bytes', 'LONG', '-1', -1, 'log.retention.bytes'],
   ['segment.bytes', 'INT', '1073741824', 1048576, 'log.segment.bytes'],
   ['segment.ms', 'LONG', '604800000', 1, 'log.roll.ms'],
+  ['min.cleanable.dirty.ratio', 'DOUBLE', '0.5', undefined, 'log.cleaner.min.cleanable.ratio'],
+  ['delete.retention.ms', 'LONG', '86400000', 0, 'log.cleaner.delete.retention.ms'],
+  ['min.compaction.lag.ms', 'LONG', '0', 0, 'log.cleaner.min.compaction.lag.ms'],
+  ['max.compaction.lag.ms', 'LONG', '9223372036854775807', 1, 'log.cleaner.max.compaction.lag.ms'],
   ['max.message.bytes', 'INT', '1048588', 0, 'message.max.bytes'],
   ['index.interval.bytes', 'INT', '4096', 0, 'log.index.interval.bytes'],
   ['message.timestamp.type', 'STRING', 'CreateTime', undefined, 'log.message.timestamp.type'],
@@ -27,6 +32,10 @@ const KAFKA_TOPIC_CONFIGS = [
 const KAFKA_BROKER_CONFIGS = [
   ['num.partitions', 'INT', '1'],
   ['log.retention.check.interval.ms', 'LONG', '300000'],
+  ['log.cleaner.backoff.ms', 'LONG', '15000'],
+  ['log.cleaner.dedupe.buffer.size', 'LONG', '134217728'],
+  ['metadata.log.segment.bytes', 'INT', '1073741824'],
+  ['offsets.topic.segment.bytes', 'INT', '104857600'],
   ['group.initial.rebalance.delay.ms', 'INT', '3000'],
   ['group.min.session.timeout.ms', 'INT', '6000'],
   ['group.max.session.timeout.ms', 'INT', '1800000'],
@@ -50,6 +59,8 @@ function refusal(act: () => unknown): string {
 const KAFKA_DEFAULTS = {
   'log.retention.ms': 604_800_000,
   'group.initial.rebalance.delay.ms': 3000,
+  'metadata.log.segment.bytes': 2 ** 30,
+  'offsets.topic.segment.bytes': 104_857_600,
   'offsets.topic.num.partitions': 50,
 }
 
@@ -92,6 +103,10 @@ describe('the table of configs', () => {
       retentionBytes: -1,
       segmentBytes: 1_073_741_824,
       segmentMs: 604_800_000,
+      minCleanableDirtyRatio: 0.5,
+      deleteRetentionMs: 86_400_000,
+      minCompactionLagMs: 0,
+      maxCompactionLagMs: 2 ** 63,
       maxMessageBytes: 1_048_588,
       indexIntervalBytes: 4096,
       messageTimestampType: 'CreateTime',
@@ -99,6 +114,10 @@ describe('the table of configs', () => {
     expect(broker).toEqual({
       numPartitions: 1,
       retentionCheckIntervalMs: 300_000,
+      cleanerBackoffMs: 15_000,
+      cleanerDedupeBufferSize: 134_217_728,
+      metadataLogSegmentBytes: 8_388_608,
+      offsetsTopicSegmentBytes: 8_388_608,
       groupInitialRebalanceDelayMs: 0,
       groupMinSessionTimeoutMs: 6000,
       groupMaxSessionTimeoutMs: 1_800_000,
@@ -177,14 +196,33 @@ describe('parseTopicConfigs', () => {
     ['retention.ms', ''],
     ['retention.ms', '1e3'],
     ['retention.ms', '0x10'],
-    ['retention.ms', '9223372036854775807'],
+    ['retention.ms', '9223372036854775808'],
     ['retention.ms', null],
+    ['min.cleanable.dirty.ratio', '1.1'],
+    ['min.cleanable.dirty.ratio', '-0.1'],
+    ['min.cleanable.dirty.ratio', 'NaN'],
+    ['min.cleanable.dirty.ratio', '0,5'],
     ['cleanup.policy', ''],
     ['cleanup.policy', 'delete,delete'],
     ['cleanup.policy', 'Delete'],
     ['message.timestamp.type', 'createtime'],
   ])('refuses %s = %s', (name, value) => {
     expect(refusal(() => parseTopicConfigs({ [name]: value }))).toContain(`'${name}' cannot be`)
+  })
+
+  it("takes Kafka's largest long, and ratios as Java writes them", () => {
+    const configs = { 'retention.ms': '9223372036854775807', 'min.cleanable.dirty.ratio': '1e-1' }
+    const parsed = { 'retention.ms': '9223372036854775807', 'min.cleanable.dirty.ratio': '0.1' }
+    expect(parseTopicConfigs(configs)).toEqual(parsed)
+    expect(topicSettings(parsed, brokerSettings()).retentionMs).toBe(2 ** 63)
+  })
+
+  it('refuses a least compaction lag above the largest, also when one of them is altered', () => {
+    const lag = { 'min.compaction.lag.ms': '100', 'max.compaction.lag.ms': '99' }
+    expect(refusal(() => parseTopicConfigs(lag))).toContain('no time would do')
+    expect(
+      refusal(() => alterTopicConfigs({ 'min.compaction.lag.ms': '100' }, { 'max.compaction.lag.ms': '99' })),
+    ).toContain('no time would do')
   })
 
   it.each(['compression.type', 'retentionMs', 'log.retention.ms', 'constructor', '__proto__', ''])(
