@@ -407,6 +407,9 @@ function throwFirst(outcomes: readonly { error: OttlaError | null }[]): void {
   for (const { error } of outcomes) if (error !== null) throw error
 }
 
+/** Kafka: DeleteRecordsRequest.HIGH_WATERMARK. */
+const HIGH_WATERMARK = -1
+
 function checkRecordsToDelete(at: unknown): TopicPartition & { beforeOffset: number } {
   if (typeof at !== 'object' || at === null || !('topic' in at && 'partition' in at && 'beforeOffset' in at)) {
     throw invalid(`deleteRecords takes { topic, partition, beforeOffset }, not ${describe(at)}`)
@@ -414,8 +417,10 @@ function checkRecordsToDelete(at: unknown): TopicPartition & { beforeOffset: num
   const { topic, partition, beforeOffset } = at
   if (typeof topic !== 'string') throw invalid(`deleteRecords names its topics, not ${describe(topic)}`)
   if (!isWholeNumber(partition)) throw invalid(`A partition is a whole number from 0 up, not ${describe(partition)}`)
-  if (isWholeNumber(beforeOffset)) return { topic, partition, beforeOffset }
-  throw invalid(`The beforeOffset of ${topic}-${partition} is a whole number from 0 up, not ${describe(beforeOffset)}`)
+  if (isWholeNumber(beforeOffset) || beforeOffset === HIGH_WATERMARK) return { topic, partition, beforeOffset }
+  throw invalid(
+    `The beforeOffset of ${topic}-${partition} is a whole number from 0 up, or -1 for its end, not ${describe(beforeOffset)}`,
+  )
 }
 
 function beyondTheEnd(topic: string, partition: number, offset: number, end: number): OttlaError {

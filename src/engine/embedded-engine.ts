@@ -17,8 +17,10 @@ import type {
   SyncGroupResult,
 } from '../group/group-requests.js'
 import type { PartitionLog } from '../log/partition-log.js'
+import { RunningTime } from '../log/running-time.js'
 import type { RecoveryReport, Storage, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
+import { BackgroundCleaning } from './background-cleaning.js'
 import { type BrokerSettings, describeBrokerConfigs, describeTopicConfigs } from './config.js'
 import type {
   ClusterMetadata,
@@ -78,7 +80,8 @@ export class EmbeddedEngine implements Engine {
   readonly #onError: (error: OttlaError) => void
   /** Creations and deletions of topics, one after the other. Never rejects. */
   #topicChanges: Promise<unknown> = Promise.resolve()
-  #cancelRetention: (() => void) | undefined
+  readonly #cleaning: BackgroundCleaning
+  #time: RunningTime
   #closing: Promise<void> | undefined
 
   private constructor(options: EmbeddedEngineOptions, recovery: readonly RecoveryReport[]) {
@@ -88,7 +91,22 @@ export class EmbeddedEngine implements Engine {
     this.#clock = clock
     this.#settings = settings
     this.#onError = options.onError ?? (() => {})
-    this.#store = new TopicStore(options)
+    this.#cleaning = new BackgroundCleaning({
+      clock,
+      retentionCheckIntervalMs: settings.retentionCheckIntervalMs,
+      cleanerBackoffMs: settings.cleanerBackoffMs,
+      dedupeBufferSize: settings.cleanerDedupeBufferSize,
+      look: () => this.#time.look(),
+      onCompacted: (log, cleanedTo) => this.#store.recordCleaned(log, cleanedTo),
+      onError: this.#onError,
+    })
+    this.#time = new RunningTime(clock)
+    this.#store = new TopicStore({
+      ...options,
+      ageOf: (timestamp) => this.#time.ageOf(timestamp),
+      onLogs: (logs) => this.#cleaning.add(logs),
+      onSealed: this.#cleaning.sealed,
+    })
     this.#coordinator = new GroupCoordinator({
       clock,
       offsetsLog: { append: (groupId, records) => this.#appendOffsets(groupId, records) },
@@ -112,7 +130,6 @@ export class EmbeddedEngine implements Engine {
       await Promise.allSettled([storage.close()])
       throw error
     }
-    engine.#scheduleRetention()
     return engine
   }
 
@@ -206,6 +223,10 @@ export class EmbeddedEngine implements Engine {
       return Promise.reject(internalTopic(request.topic, 'takes no messages of others'))
     const log = this.#store.find(request)
     if (log === undefined) return Promise.reject(this.#closing ? engineClosed() : unknownPartition(request))
+    if (log.settings.isCompacted) {
+      const error = withoutKey(request)
+      if (error !== undefined) return Promise.reject(error)
+    }
     return log.append(request.batch)
   }
 
@@ -283,7 +304,19 @@ export class EmbeddedEngine implements Engine {
   /** Drops what retention no longer keeps. Returns how many segments went. */
   async applyRetention(topic: string): Promise<number> {
     this.#mustBeOpen()
+    this.#time.look()
     return this.#store.applyRetention(topic)
+  }
+
+  /** Compacts what can be compacted of a topic, whether it is due or not. */
+  async compact(topic: string): Promise<void> {
+    this.#mustBeOpen()
+    const logs = this.#store.logs(topic)
+    if (logs === undefined) throw missingTopic(topic)
+    for (const log of logs) {
+      if (!log.settings.isCompacted) throw notCompacted(topic)
+      await this.#cleaning.compact(log)
+    }
   }
 
   close(): Promise<void> {
@@ -292,9 +325,11 @@ export class EmbeddedEngine implements Engine {
   }
 
   async #close(): Promise<void> {
-    this.#cancelRetention?.()
+    this.#cleaning.close()
     this.#coordinator.close()
     try {
+      // Where that fails, the newest record tells the next opening nearly as much.
+      if (this.#cleaning.dropsByAge) await this.#store.keepTime(this.#time.kept()).catch(() => undefined)
       await this.#store.close()
     } finally {
       await this.#storage.close()
@@ -303,6 +338,7 @@ export class EmbeddedEngine implements Engine {
 
   async #load(): Promise<void> {
     await this.#store.load()
+    this.#time = new RunningTime(this.#clock, this.#store.keptTime())
     for (const log of this.#store.logs(CONSUMER_OFFSETS) ?? []) {
       await replay(log, (key, value) => this.#coordinator.replay(key, value))
     }
@@ -339,26 +375,36 @@ export class EmbeddedEngine implements Engine {
     return { name, topicId: '', partitionCount: 0, internal: false, codecs: null, error: missingTopic(name) }
   }
 
-  #scheduleRetention(): void {
-    this.#cancelRetention = this.#clock.schedule(async () => {
-      for (const { name } of this.#store.topics) {
-        try {
-          await this.#store.applyRetention(name)
-        } catch (error) {
-          // It ends with the broker, and a topic may be deleted in the midst of it; anything else is told.
-          if (this.#closing === undefined && this.#store.get(name) !== undefined) this.#onError(asOttlaError(error))
-        }
-      }
-      if (this.#closing === undefined) this.#scheduleRetention()
-    }, this.#settings.retentionCheckIntervalMs)
-  }
-
   #mustBeOpen(): void {
     if (this.#closing !== undefined) throw engineClosed()
   }
 }
 
 const READ_ONLY_BROKER = 'Configs of the broker are set when it opens: give them to Broker.open'
+
+function notCompacted(topic: string): OttlaError {
+  return new OttlaError(
+    'OTTLA_POLICY_VIOLATION',
+    `Topic ${topic} is not compacted, since its cleanupPolicy is 'delete': make it 'compact' or 'compact,delete' with alterTopic`,
+  )
+}
+
+/** Why a compacted topic does not take a batch: a message without a key would be in nobody's place. */
+function withoutKey({ topic, partition, batch }: ProduceRequest): OttlaError | undefined {
+  try {
+    const records = batch.records()
+    while (records.next()) {
+      if (records.key !== null) continue
+      return new OttlaError(
+        'OTTLA_INVALID_RECORD',
+        `Topic ${topic} is compacted and takes no message without a key, of which there is one in this batch for partition ${partition}: nothing of it was appended`,
+      )
+    }
+    return undefined
+  } catch (error) {
+    return asOttlaError(error)
+  }
+}
 
 function accepted({ name, topicId, partitionCount }: TopicState): TopicOutcome {
   return { name, topicId, partitionCount, error: null }

@@ -148,7 +148,7 @@ export class FilePartition implements PartitionStorage {
     if (first < 0 || count < 1 || first + count >= this.#segments.length) {
       throw this.#invalid(`has no ${count} sealed segments from index ${first} on to replace`)
     }
-    return this.#exclusively(() => this.#replace(first, count, batches))
+    return this.#replace(first, count, batches)
   }
 
   async saveSnapshot(offset: number, bytes: Uint8Array): Promise<void> {
@@ -325,13 +325,13 @@ export class FilePartition implements PartitionStorage {
       const segment = this.#segments.find((each) => each.endOffset > from)
       if (segment === undefined || segment.baseOffset >= endOffset) break
       const { endOffset: segmentEnd } = segment
-      try {
-        room = await segment.read(from, room, endOffset, batches)
-      } catch (error) {
-        // Its file went while we were on our way to it: what follows it is what there is to read.
-        if (errorCode(error) === 'ENOENT' && !this.#segments.includes(segment)) continue
-        throw diskError(error, `Reading ${segment.path}`)
+      const before = batches.length
+      const left = await this.#readBeside(segment, () => segment.read(from, room, endOffset, batches))
+      if (left === undefined) {
+        batches.length = before
+        continue
       }
+      room = left
       from = segmentEnd
       // Only what is written gets there, and the rest may be had at once.
       if (batches.length > 0 && room === 0) break
@@ -341,16 +341,27 @@ export class FilePartition implements PartitionStorage {
   }
 
   async #findInFiles(timestamp: number): Promise<number | undefined> {
-    for (const segment of this.#segments.slice()) {
-      if (!mayHold(segment, timestamp)) continue
-      try {
-        const found = await segment.findOffset(timestamp)
-        if (found !== undefined) return found
-      } catch (error) {
-        if (errorCode(error) === 'ENOENT' && !this.#segments.includes(segment)) continue
-        throw diskError(error, `Reading ${segment.path}`)
-      }
+    for (let from = 0; ; ) {
+      const segment = this.#segments.find((each) => each.endOffset > from && mayHold(each, timestamp))
+      if (segment === undefined) return undefined
+      const { endOffset } = segment
+      const found = await this.#readBeside(segment, async () => ({ offset: await segment.findOffset(timestamp) }))
+      if (found === undefined) continue
+      if (found.offset !== undefined) return found.offset
+      from = endOffset
     }
+  }
+
+  /** Reads a segment that may be dropped or replaced meanwhile; undefined where that happened, and what is there now is to be read. */
+  async #readBeside<T>(segment: FileSegment, read: () => Promise<T>): Promise<T | undefined> {
+    try {
+      const result = segment.replaced === undefined ? await read() : undefined
+      if (segment.replaced === undefined) return result
+    } catch (error) {
+      const isGone = errorCode(error) === 'ENOENT' && !this.#segments.includes(segment)
+      if (segment.replaced === undefined && !isGone) throw diskError(error, `Reading ${segment.path}`)
+    }
+    await segment.replaced
     return undefined
   }
 
@@ -419,6 +430,7 @@ export class FilePartition implements PartitionStorage {
     this.#durableEndOffset = Math.min(this.#durableEndOffset, this.#active.endOffset)
   }
 
+  /** Written beside appends and syncs; only to take its place it waits for its turn. */
   async #replace(
     first: number,
     count: number,
@@ -431,22 +443,45 @@ export class FilePartition implements PartitionStorage {
     const replacement = new SegmentReplacement(disk, directory, segment, old, endOffset)
     try {
       await replacement.write(batches)
-      if (segment.endOffset < endOffset) await this.#addGap([segment.endOffset, endOffset])
-      await replacement.decide()
+      await this.#exclusively(async () => {
+        this.#assertWritable()
+        if (segment.endOffset < endOffset) await this.#addGap([segment.endOffset, endOffset])
+        await replacement.decide()
+        await this.#takePlace(replacement, segment, old, endOffset)
+      })
     } catch (error) {
+      if (error === this.#failure) throw error
       await replacement.discard()
       // The batches may fail to come for reasons of their own.
       throw errorCode(error) === undefined ? error : diskError(error, `Replacing ${segment.path}`)
     }
+  }
+
+  async #takePlace(
+    replacement: SegmentReplacement,
+    segment: FileSegment,
+    old: readonly FileSegment[],
+    endOffset: number,
+  ): Promise<void> {
+    let settle: (failure?: OttlaError) => void = () => undefined
+    // From here on a file of an old segment may be gone, or be the new one: whoever reads them looks again afterwards.
+    const replaced = new Promise<void>((resolve, reject) => {
+      settle = (failure) => (failure === undefined ? resolve() : reject(failure))
+    })
+    replaced.catch(() => undefined)
+    for (const each of old) each.replaced = replaced
     try {
       await replacement.takePlace()
     } catch (cause) {
       // Some of the files have their new names: only opening again brings it to its end.
-      throw this.#fail(cause, `Replacing ${segment.path}`)
+      const failure = this.#fail(cause, `Replacing ${segment.path}`)
+      settle(failure)
+      throw failure
     }
     segment.isSealed = true
-    this.#segments.splice(first, count, segment)
+    this.#segments.splice(this.#segments.indexOf(old[0] ?? segment), old.length, segment)
     this.#tail.dropBefore(endOffset)
+    settle()
     await segment.saveIndexes()
     await this.#attempt('Removing what was replaced by', segment.path, () => replacement.removeOld())
   }

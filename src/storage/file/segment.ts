@@ -33,6 +33,8 @@ export class FileSegment implements Segment, PooledFile {
   timeIndexBytes: number | undefined
   /** A sealed segment does not grow, and has its index files. */
   isSealed = false
+  /** Set when another begins to take its place; resolves when it has. */
+  replaced: Promise<void> | undefined
   readonly #disk: Disk
   readonly #pathPrefix: string
   readonly #indexIntervalBytes: number | undefined
