@@ -101,6 +101,36 @@ describe('compact', () => {
     expect(await pairs(subject)).toEqual([[2, 'b', '1']])
   })
 
+  it('keeps the time at which it met a tombstone when its batch loses more', async () => {
+    const subject = await CompactedLog.open()
+    await subject.append(['a', null], ['b', '1'], ['c', '1'])
+    await subject.seal()
+    await subject.compact()
+    const horizon = subject.clock.now() + 10_000
+    await subject.clock.advance(5000)
+    await subject.append(['b', '2'])
+    await subject.seal()
+    await subject.compact()
+    expect(await pairs(subject)).toEqual([
+      [0, 'a', null],
+      [2, 'c', '1'],
+      [4, 'b', '2'],
+    ])
+    expect((await subject.batches())[0]?.deleteHorizonMs).toBe(horizon)
+  })
+
+  it('keeps the end of what was sealed, also when that was a tombstone whose time is over', async () => {
+    const subject = await CompactedLog.open()
+    await subject.append(['a', null])
+    subject.log.settings = { ...COMPACTED, segmentBytes: 1 }
+    await subject.append(['b', '1'])
+    await subject.compact()
+    await subject.clock.advance(10_000)
+    await subject.compact()
+    expect(await pairs(subject)).toEqual([[1, 'b', '1']])
+    expect(subject.storage.segments.map(({ endOffset }) => endOffset)).toEqual([1, 2])
+  })
+
   it('reads the same times behind a delete horizon', async () => {
     const subject = await CompactedLog.open()
     const at = subject.clock.now()
@@ -255,9 +285,9 @@ describe('compact', () => {
   })
 
   it('goes on while messages are appended and read, and closes in the midst of it', async () => {
-    const subject = await CompactedLog.open({ settings: { ...COMPACTED, segmentBytes: 50_000 } })
+    const subject = await CompactedLog.open({ settings: { ...COMPACTED, segmentBytes: 500_000 } })
     for (let n = 0; n < 20; n++) {
-      await subject.append(...Array.from({ length: 200 }, (_, i) => [`key-${i}`, String(n)] as const))
+      await subject.append(...Array.from({ length: 2000 }, (_, i) => [`key-${i}`, String(n)] as const))
     }
     await subject.seal()
     const compacted = subject.compact()
@@ -268,7 +298,7 @@ describe('compact', () => {
     }
     expect(appended).toBe(3)
     const closed = subject.close()
-    await Promise.allSettled([compacted])
+    await expect(compacted).rejects.toMatchObject({ code: 'OTTLA_CLOSED' })
     await closed
     const reopened = await CompactedLog.open({}, subject.place, subject.clock)
     await reopened.compact()
