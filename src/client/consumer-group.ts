@@ -440,6 +440,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
         const [offset] = await resolvePosition(engine, this.#onOutOfRange, [at])
         return offset as number
       },
+      onReset: (offset, resetTo) => this.#events.emit('outOfRange', { ...at, offset, resetTo }),
       onMark: this.#committer.schedule,
       onRest: onProgress,
       onFailure: (error) => this.#fail(error),

@@ -10,6 +10,11 @@ export interface GroupEvents {
   revoked: [partitions: TopicPartition[]]
   /** Partitions were taken away: another member may already have them, and a late commit is refused. */
   lost: [partitions: TopicPartition[]]
+  /**
+   * Messages were removed before this member read them, and it goes on where `onOutOfRange` said: those from `offset`, the
+   * one it would have read next, up to `resetTo` were never handled. Where that is 'error' the member stops instead.
+   */
+  outOfRange: [at: TopicPartition & { offset: number; resetTo: number }]
   /** What stopped the member. `closed` rejects with the same error. */
   error: [error: OttlaError]
 }
