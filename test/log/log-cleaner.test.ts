@@ -3,6 +3,7 @@ import { ATTRIBUTES_AT, CONTROL_BIT, CRC_AT } from '../../src/record/batch-layou
 import { readInt16, writeInt16, writeInt32 } from '../../src/record/big-endian.js'
 import { EncodedBatch } from '../../src/record/encoded-batch.js'
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js'
+import { ManualClock } from '../../src/testing/manual-clock.js'
 import { batch, COMPACTED, CompactedLog } from './compacting.js'
 
 const pairs = async (subject: CompactedLog): Promise<unknown[]> =>
@@ -282,6 +283,29 @@ describe('compact', () => {
       [2, 2],
       [4, 1],
     ])
+  })
+
+  it('lets others run every few records, also within a large batch', async () => {
+    class SpentClock extends ManualClock {
+      turns = 0
+      override turnIsSpent(): boolean {
+        return true
+      }
+      override nextTurn(): Promise<void> {
+        this.turns++
+        return Promise.resolve()
+      }
+    }
+    const clock = new SpentClock({ now: 1_000_000 })
+    const subject = await CompactedLog.open({}, undefined, clock)
+    const keys = Array.from({ length: 640 }, (_, index) => [`key-${index}`, '1'] as const)
+    await subject.append(...keys)
+    await subject.append(...keys.slice(0, 320))
+    await subject.seal()
+    clock.turns = 0
+    await subject.compact()
+    // The keys are read once, judged once, and those of the first batch that stay copied once: every 64 records a turn.
+    expect(clock.turns).toBeGreaterThanOrEqual((960 + 960 + 640) / 64)
   })
 
   it('goes on while messages are appended and read, and closes in the midst of it', async () => {
