@@ -65,7 +65,7 @@ export class BatchCleaner {
     for (let count = 1; records.next(); count++) {
       if (isRetained(records, tombstonesGo, this.#rules)) {
         offsets.add(records.offset)
-        if (records.value === null) hasTombstones = true
+        if (!records.hasValue) hasTombstones = true
       }
       if (count % RECORDS_BETWEEN_PACES === 0) await this.#pace()
     }

@@ -131,5 +131,5 @@ export function isRetained(record: RecordCursor, tombstonesGo: boolean, rules: R
   if (record.offset > rules.lookedTo) return true
   const { key } = record
   if (key === null || record.offset < rules.latestOffsetOf(key)) return false
-  return record.value !== null || !tombstonesGo
+  return record.hasValue || !tombstonesGo
 }

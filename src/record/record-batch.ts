@@ -66,6 +66,8 @@ export interface RecordCursor {
   readonly key: Uint8Array | null
   /** A view of the batch's memory, made when asked for. */
   readonly value: Uint8Array | null
+  /** False for a tombstone. Known without a view. */
+  readonly hasValue: boolean
   /** Key, value and headers as they stand in the batch, but for the length in front. A view of its memory. */
   readonly body: Uint8Array
   /** Known without decoding the headers. */
