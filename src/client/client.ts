@@ -65,7 +65,10 @@ export interface Client extends AsyncDisposable {
   alterTopic(topic: AnyTopic | string, changes: TopicConfig): Promise<void>
   /** Deletes a topic with its messages and the groups' offsets in it. Rejects with OTTLA_UNKNOWN_TOPIC_OR_PARTITION. */
   deleteTopic(topic: AnyTopic | string): Promise<void>
-  /** Removes what lies before an offset: it can no longer be read. Rejects with OTTLA_OFFSET_OUT_OF_RANGE beyond the end. */
+  /**
+   * Removes what lies before an offset, -1 for the end: it can no longer be read, also after a restart. Rejects with
+   * OTTLA_OFFSET_OUT_OF_RANGE beyond the end, and with OTTLA_POLICY_VIOLATION in a topic that is compacted alone.
+   */
   deleteRecords(at: readonly (TopicPartition & { beforeOffset: number })[]): Promise<void>
   /** Makes a producer; any number may be open. Throws OTTLA_INVALID_ARGUMENT or OTTLA_CLOSED. */
   producer(options?: ProducerOptions): Producer
