@@ -59,7 +59,7 @@ export function cleanedRecord(topic: TopicState, partition: number, offset: numb
   return { key: `${CLEANED}${topic.name}/${partition}`, value: JSON.stringify({ id: topic.topicId, offset }) }
 }
 
-export function deletedCleanedRecord(topic: TopicState, partition: number): MetadataRecord {
+function deletedCleanedRecord(topic: TopicState, partition: number): MetadataRecord {
   return { key: `${CLEANED}${topic.name}/${partition}`, value: null }
 }
 
