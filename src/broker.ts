@@ -159,6 +159,17 @@ export class Broker extends EngineClient {
     }
   }
 
+  /**
+   * Compacts a topic now, whatever share of it is new: in its sealed segments only the newest message of each key stays,
+   * with its offset. The active segment is not touched, nor what `minCompactionLagMs` leaves alone. Rejects with
+   * OTTLA_POLICY_VIOLATION where the topic's `cleanupPolicy` does not compact it, OTTLA_UNKNOWN_TOPIC_OR_PARTITION, or
+   * OTTLA_CLOSED when the broker closes meanwhile.
+   */
+  async compact(topic: AnyTopic | string): Promise<void> {
+    this.mustBeOpen()
+    await this.#engine.compact(nameOfTopic(topic))
+  }
+
   /** Drops the segments that retention no longer keeps, instead of when that is next due. */
   async applyRetention(topic: AnyTopic | string): Promise<void> {
     this.mustBeOpen()

@@ -67,7 +67,10 @@ export interface Client extends AsyncDisposable {
   alterTopic(topic: AnyTopic | string, changes: TopicConfig): Promise<void>
   /** Deletes a topic with its messages and the groups' offsets in it. Rejects with OTTLA_UNKNOWN_TOPIC_OR_PARTITION. */
   deleteTopic(topic: AnyTopic | string): Promise<void>
-  /** Removes what lies before an offset: it can no longer be read. Rejects with OTTLA_OFFSET_OUT_OF_RANGE beyond the end. */
+  /**
+   * Removes what lies before an offset, -1 for the end: it can no longer be read, also after a restart. Rejects with
+   * OTTLA_OFFSET_OUT_OF_RANGE beyond the end, and with OTTLA_POLICY_VIOLATION in a topic that is compacted alone.
+   */
   deleteRecords(at: readonly (TopicPartition & { beforeOffset: number })[]): Promise<void>
   /** Makes a producer; any number may be open. Throws OTTLA_INVALID_ARGUMENT or OTTLA_CLOSED. */
   producer(options?: ProducerOptions): Producer
@@ -437,6 +440,9 @@ function throwFirst(outcomes: readonly { error: OttlaError | null }[]): void {
   for (const { error } of outcomes) if (error !== null) throw error
 }
 
+/** Kafka: DeleteRecordsRequest.HIGH_WATERMARK. */
+const HIGH_WATERMARK = -1
+
 function checkRecordsToDelete(at: unknown): TopicPartition & { beforeOffset: number } {
   if (typeof at !== 'object' || at === null || !('topic' in at && 'partition' in at && 'beforeOffset' in at)) {
     throw invalid(`deleteRecords takes { topic, partition, beforeOffset }, not ${describe(at)}`)
@@ -444,8 +450,10 @@ function checkRecordsToDelete(at: unknown): TopicPartition & { beforeOffset: num
   const { topic, partition, beforeOffset } = at
   if (typeof topic !== 'string') throw invalid(`deleteRecords names its topics, not ${describe(topic)}`)
   if (!isWholeNumber(partition)) throw invalid(`A partition is a whole number from 0 up, not ${describe(partition)}`)
-  if (isWholeNumber(beforeOffset)) return { topic, partition, beforeOffset }
-  throw invalid(`The beforeOffset of ${topic}-${partition} is a whole number from 0 up, not ${describe(beforeOffset)}`)
+  if (isWholeNumber(beforeOffset) || beforeOffset === HIGH_WATERMARK) return { topic, partition, beforeOffset }
+  throw invalid(
+    `The beforeOffset of ${topic}-${partition} is a whole number from 0 up, or -1 for its end, not ${describe(beforeOffset)}`,
+  )
 }
 
 function beyondTheEnd(topic: string, partition: number, offset: number, end: number): OttlaError {

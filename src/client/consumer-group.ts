@@ -154,6 +154,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       onProgress,
       onRevoked: (partitions) => this.#events.emit('revoked', partitions),
       onLost: (partitions) => this.#events.emit('lost', partitions),
+      onReset: (at) => this.#events.emit('outOfRange', at),
       onStalled: (at) => this.#dropOut(at),
       onFailure: (error) => this.#fail(error),
     })

@@ -55,6 +55,8 @@ export interface DeliveryLoopOptions {
   readonly label: string
   /** Where to go on from when the position lies outside the log, or a rejection that stops the member. */
   readonly onOutOfRange: (error: OttlaError) => Promise<number>
+  /** Told when it goes on from there, instead of from `offset`. */
+  readonly onReset: (offset: number, resetTo: number) => void
   /** Told when there is something new to commit. */
   readonly onMark: () => void
   /** Told when a handler outlasts its turn of the event loop. */
@@ -243,8 +245,11 @@ export class DeliveryLoop {
     if (code === 'OTTLA_UNKNOWN_TOPIC_OR_PARTITION') return aborted(signal)
     try {
       if (code !== 'OTTLA_OFFSET_OUT_OF_RANGE') throw error
+      const removed = this.#position
       const offset = await this.#options.onOutOfRange(error as OttlaError)
-      if (this.#soughtOffset === undefined) this.seek(offset)
+      if (this.#soughtOffset !== undefined) return
+      this.seek(offset)
+      this.#options.onReset(removed, offset)
     } catch (failure) {
       this.#fail(asOttlaError(failure, this.at))
     }

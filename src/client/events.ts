@@ -20,6 +20,11 @@ export interface GroupEvents {
   commit: [offsets: (TopicPartition & { offset: number })[]]
   /** How far the group is behind in partitions of which offsets were just committed. Asked for only while somebody listens. */
   lag: [partitions: PartitionLag[]]
+  /**
+   * Messages were removed before this member read them, and it goes on where `onOutOfRange` said: those from `offset`, the
+   * one it would have read next, up to `resetTo` were never handled. Where that is 'error' the member stops instead.
+   */
+  outOfRange: [at: TopicPartition & { offset: number; resetTo: number }]
   /** What stopped the member. `closed` rejects with the same error. */
   error: [error: OttlaError]
 }

@@ -29,6 +29,8 @@ export interface HeldPartitionsOptions {
   readonly onProgress: () => void
   readonly onRevoked: (partitions: TopicPartition[]) => void
   readonly onLost: (partitions: TopicPartition[]) => void
+  /** Messages were removed before they were read: those from `offset` up to `resetTo`. */
+  readonly onReset: (at: HandledPlace & { resetTo: number }) => void
   /** Handlers take too long: the member is to drop out. */
   readonly onStalled: (at: readonly HandledPlace[]) => void
   readonly onFailure: (error: OttlaError) => void
@@ -166,7 +168,7 @@ export class HeldPartitions {
   }
 
   #loop({ at, startOffset, committedOffset }: LoopStart, { dispatch, slots, committer }: Delivering): DeliveryLoop {
-    const { engine, clock, groupId, subscription, label, onOutOfRange, onProgress, onFailure } = this.#options
+    const { engine, clock, groupId, subscription, label, onOutOfRange, onReset, onProgress, onFailure } = this.#options
     return new DeliveryLoop({
       engine,
       clock,
@@ -183,6 +185,7 @@ export class HeldPartitions {
         const [offset] = await resolvePosition(engine, onOutOfRange, [at])
         return offset as number
       },
+      onReset: (offset, resetTo) => onReset({ ...at, offset, resetTo }),
       onMark: committer.schedule,
       onLongHandler: this.#watch.start,
       onRest: onProgress,

@@ -231,12 +231,14 @@ const BROKER_CONFIGS: { readonly [Setting in keyof OwnBrokerSettings]: Config<Ow
   metadataLogSegmentBytes: {
     brokerName: 'metadata.log.segment.bytes',
     defaultValue: 8 * 2 ** 20,
+    kafkaDefaultValue: 2 ** 30,
     ...int(8 * 2 ** 20),
     documentation: 'How large a segment of __cluster_metadata grows before a new one begins, in bytes.',
   },
   offsetsTopicSegmentBytes: {
     brokerName: 'offsets.topic.segment.bytes',
     defaultValue: 8 * 2 ** 20,
+    kafkaDefaultValue: 100 * 2 ** 20,
     ...int(1),
     documentation: 'How large a segment of __consumer_offsets grows before a new one begins, in bytes.',
   },

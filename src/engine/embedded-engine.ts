@@ -17,8 +17,10 @@ import type {
   SyncGroupResult,
 } from '../group/group-requests.js'
 import type { PartitionLog } from '../log/partition-log.js'
+import { RunningTime } from '../log/running-time.js'
 import type { MovedOffset, RecoveryReport, Storage, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
+import { BackgroundCleaning } from './background-cleaning.js'
 import { type BrokerSettings, describeBrokerConfigs, describeTopicConfigs } from './config.js'
 import type {
   ClusterMetadata,
@@ -90,7 +92,8 @@ export class EmbeddedEngine implements Engine {
   readonly #onError: (error: OttlaError) => void
   /** Creations and deletions of topics, one after the other. Never rejects. */
   #topicChanges: Promise<unknown> = Promise.resolve()
-  #cancelRetention: (() => void) | undefined
+  readonly #cleaning: BackgroundCleaning
+  #time: RunningTime
   #closing: Promise<void> | undefined
 
   private constructor(options: EmbeddedEngineOptions, recovery: readonly RecoveryReport[]) {
@@ -100,7 +103,22 @@ export class EmbeddedEngine implements Engine {
     this.#clock = clock
     this.#settings = settings
     this.#onError = options.onError ?? (() => {})
-    this.#store = new TopicStore(options)
+    this.#cleaning = new BackgroundCleaning({
+      clock,
+      retentionCheckIntervalMs: settings.retentionCheckIntervalMs,
+      cleanerBackoffMs: settings.cleanerBackoffMs,
+      dedupeBufferSize: settings.cleanerDedupeBufferSize,
+      look: () => this.#time.look(),
+      onCompacted: (log, cleanedTo) => this.#store.recordCleaned(log, cleanedTo),
+      onError: this.#onError,
+    })
+    this.#time = new RunningTime(clock)
+    this.#store = new TopicStore({
+      ...options,
+      ageOf: (timestamp) => this.#time.ageOf(timestamp),
+      onLogs: storage.readOnly === true ? undefined : (logs) => this.#cleaning.add(logs),
+      onSealed: this.#cleaning.sealed,
+    })
     this.#coordinator = new GroupCoordinator({
       clock,
       offsetsLog: { append: (groupId, records) => this.#appendOffsets(groupId, records) },
@@ -131,10 +149,7 @@ export class EmbeddedEngine implements Engine {
       await Promise.allSettled([storage.close({ clean: storage.openedCleanly !== false })])
       throw error
     }
-    if (storage.readOnly !== true) {
-      engine.#scheduleRetention()
-      engine.#coordinator.expireOffsetsByTheWay()
-    }
+    if (storage.readOnly !== true) engine.#coordinator.expireOffsetsByTheWay()
     return engine
   }
 
@@ -228,6 +243,10 @@ export class EmbeddedEngine implements Engine {
       return Promise.reject(internalTopic(request.topic, 'takes no messages of others'))
     const log = this.#store.find(request)
     if (log === undefined) return Promise.reject(this.#closing ? engineClosed() : unknownPartition(request))
+    if (log.settings.isCompacted) {
+      const error = withoutKey(request)
+      if (error !== undefined) return Promise.reject(error)
+    }
     return log.append(request.batch)
   }
 
@@ -313,7 +332,19 @@ export class EmbeddedEngine implements Engine {
   /** Drops what retention no longer keeps. Returns how many segments went. */
   async applyRetention(topic: string): Promise<number> {
     this.#mustBeOpen()
+    this.#time.look()
     return this.#store.applyRetention(topic)
+  }
+
+  /** Compacts what can be compacted of a topic, whether it is due or not. */
+  async compact(topic: string): Promise<void> {
+    this.#mustBeOpen()
+    const logs = this.#store.logs(topic)
+    if (logs === undefined) throw missingTopic(topic)
+    for (const log of logs) {
+      if (!log.settings.isCompacted) throw notCompacted(topic)
+      await this.#cleaning.compact(log)
+    }
   }
 
   close(): Promise<void> {
@@ -322,9 +353,11 @@ export class EmbeddedEngine implements Engine {
   }
 
   async #close(): Promise<void> {
-    this.#cancelRetention?.()
+    this.#cleaning.close()
     this.#coordinator.close()
     try {
+      // Where that fails, the newest record tells the next opening nearly as much.
+      if (this.#cleaning.dropsByAge) await this.#store.keepTime(this.#time.kept()).catch(() => undefined)
       await this.#store.close()
     } finally {
       await this.#storage.close()
@@ -333,6 +366,7 @@ export class EmbeddedEngine implements Engine {
 
   async #load(onRecovery: (report: RecoveryReport) => void): Promise<void> {
     await this.#store.load()
+    this.#time = new RunningTime(this.#clock, this.#store.keptTime())
     for (const log of this.#store.logs(CONSUMER_OFFSETS) ?? []) {
       await replay(log, (key, value) => this.#coordinator.replay(key, value))
     }
@@ -397,26 +431,36 @@ export class EmbeddedEngine implements Engine {
     return { name, topicId: '', partitionCount: 0, internal: false, codecs: null, error: missingTopic(name) }
   }
 
-  #scheduleRetention(): void {
-    this.#cancelRetention = this.#clock.schedule(async () => {
-      for (const { name } of this.#store.topics) {
-        try {
-          await this.#store.applyRetention(name)
-        } catch (error) {
-          // It ends with the broker, and a topic may be deleted in the midst of it; anything else is told.
-          if (this.#closing === undefined && this.#store.get(name) !== undefined) this.#onError(asOttlaError(error))
-        }
-      }
-      if (this.#closing === undefined) this.#scheduleRetention()
-    }, this.#settings.retentionCheckIntervalMs)
-  }
-
   #mustBeOpen(): void {
     if (this.#closing !== undefined) throw engineClosed()
   }
 }
 
 const READ_ONLY_BROKER = 'Configs of the broker are set when it opens: give them to Broker.open'
+
+function notCompacted(topic: string): OttlaError {
+  return new OttlaError(
+    'OTTLA_POLICY_VIOLATION',
+    `Topic ${topic} is not compacted, since its cleanupPolicy is 'delete': make it 'compact' or 'compact,delete' with alterTopic`,
+  )
+}
+
+/** Why a compacted topic does not take a batch: a message without a key would be in nobody's place. */
+function withoutKey({ topic, partition, batch }: ProduceRequest): OttlaError | undefined {
+  try {
+    const records = batch.records()
+    while (records.next()) {
+      if (records.key !== null) continue
+      return new OttlaError(
+        'OTTLA_INVALID_RECORD',
+        `Topic ${topic} is compacted and takes no message without a key, of which there is one in this batch for partition ${partition}: nothing of it was appended`,
+      )
+    }
+    return undefined
+  } catch (error) {
+    return asOttlaError(error)
+  }
+}
 
 function accepted({ name, topicId, partitionCount }: TopicState): TopicOutcome {
   return { name, topicId, partitionCount, error: null }

@@ -1,6 +1,7 @@
 import type { CancelSignal } from '../cancellation.js'
 import { OttlaError } from '../errors.js'
 import { type LogSettings, PartitionLog } from '../log/partition-log.js'
+import type { KeptTime } from '../log/running-time.js'
 import { randomId } from '../random-id.js'
 import type { Storage, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
@@ -18,6 +19,8 @@ import { appendRecords, type KeyedRecord, replay } from './keyed-log.js'
 import { repeatedNames } from './repeated-names.js'
 import { CLUSTER_METADATA, CONSUMER_OFFSETS, checkTopicName, isInternalTopic } from './topic-name.js'
 import {
+  cleanedRecord,
+  clockRecord,
   clusterRecord,
   deletedLogStartRecord,
   deletedTopicRecord,
@@ -35,6 +38,12 @@ export interface TopicStoreOptions {
   readonly settings: BrokerSettings
   /** Told of what failed beside the call that brought it about, which went well. */
   readonly onError?: ((error: OttlaError) => void) | undefined
+  /** Milliseconds since a timestamp, in which messages aged. */
+  readonly ageOf?: ((timestamp: number) => number) | undefined
+  /** Told of logs that were opened, or whose settings have changed. */
+  readonly onLogs?: ((logs: readonly PartitionLog[]) => void) | undefined
+  /** Told of a log that sealed a segment. */
+  readonly onSealed?: ((log: PartitionLog) => void) | undefined
 }
 
 const MAX_PARTITIONS = 10_000
@@ -51,6 +60,7 @@ export class TopicStore {
   readonly #storage: Storage
   readonly #clock: Clock
   readonly #settings: BrokerSettings
+  readonly #options: TopicStoreOptions
   readonly #onError: (error: OttlaError) => void
   readonly #catalog = new TopicCatalog()
   readonly #logs = new Map<string, PartitionLog[]>()
@@ -64,6 +74,7 @@ export class TopicStore {
     this.#storage = options.storage
     this.#clock = options.clock
     this.#settings = options.settings
+    this.#options = options
     this.#onError = options.onError ?? (() => {})
   }
 
@@ -104,6 +115,7 @@ export class TopicStore {
     // Producer ids are never given twice and topics never lost, so here `durability: 'os'` does not hold either.
     const metadata = await this.#openLog({ topic: CLUSTER_METADATA, partition: 0 }, undefined, 'sync')
     this.#logs.set(CLUSTER_METADATA, [metadata])
+    this.#options.onLogs?.([metadata])
     const decoder = new TextDecoder()
     await replay(metadata, (key, value) => {
       this.#catalog.apply({ key: decoder.decode(key), value: value === null ? null : decoder.decode(value) })
@@ -201,7 +213,9 @@ export class TopicStore {
       const altered = { ...topic, configs: alterTopicConfigs(topic.configs, changes) }
       await this.#record([topicRecord(altered)])
       const settings = this.#logSettings(altered)
-      for (const log of this.#logs.get(name) ?? []) log.settings = settings
+      const logs = this.#logs.get(name) ?? []
+      for (const log of logs) log.settings = settings
+      this.#options.onLogs?.(logs)
       this.#announce()
     })
   }
@@ -211,6 +225,7 @@ export class TopicStore {
     return this.#inOrder(async () => {
       const log = this.log(at)
       const topic = this.#mutable(at.topic, 'keeps its records')
+      if (topicSettings(topic.configs, this.#settings).cleanupPolicy === 'compact') throw keepsItsKeys(at.topic)
       const offset = beforeOffset === -1 ? log.highWatermark : beforeOffset
       log.checkDeletable(offset)
       if (offset > log.logStartOffset) await this.#record([logStartRecord(topic, at.partition, offset)])
@@ -236,6 +251,32 @@ export class TopicStore {
     let dropped = 0
     for (const log of logs) dropped += await log.applyRetention()
     return dropped
+  }
+
+  /** Keeps up to where a log was compacted, so that the next opening need not do it again. */
+  recordCleaned(log: PartitionLog, cleanedTo: number): Promise<void> {
+    return this.#inOrder(async () => {
+      const { topic, partition } = log.at
+      const state = this.#catalog.get(topic)
+      // The topic was deleted meanwhile, or it is __cluster_metadata, which is small.
+      if (state === undefined || this.find(log.at) !== log) return
+      await this.#record([cleanedRecord(state, partition, cleanedTo)])
+    })
+  }
+
+  /** What was kept of the time when the broker closed; failing that, when a record was last written. */
+  keptTime(): KeptTime | undefined {
+    const kept = this.#catalog.keptTime
+    const now = this.#clock.now()
+    let at = kept?.at ?? -1
+    for (const logs of this.#logs.values()) {
+      for (const { maxTimestamp } of logs) if (maxTimestamp <= now) at = Math.max(at, maxTimestamp)
+    }
+    return at < 0 ? kept : { at, pauses: kept?.pauses ?? [] }
+  }
+
+  keepTime(kept: KeptTime): Promise<void> {
+    return this.#inOrder(() => this.#record([clockRecord(kept)]))
   }
 
   /** Resolves when a topic changes, the store closes or the caller aborts. */
@@ -314,8 +355,7 @@ export class TopicStore {
   }
 
   #deletionOf(topic: TopicState): MetadataRecord[] {
-    const starts = this.#catalog.partitionsWithLogStart(topic)
-    return [deletedTopicRecord(topic.name), ...starts.map((partition) => deletedLogStartRecord(topic, partition))]
+    return [deletedTopicRecord(topic.name), ...this.#catalog.deletedOffsetRecords(topic)]
   }
 
   /** All that can be: what cannot be removed now goes at the next start, or when a topic needs the name. */
@@ -344,6 +384,7 @@ export class TopicStore {
       logs.push(await this.#openLog({ topic: topic.name, partition: logs.length }, topic))
     }
     this.#logs.set(topic.name, logs)
+    this.#options.onLogs?.(logs)
   }
 
   async #openLog(
@@ -359,7 +400,18 @@ export class TopicStore {
     })
     const logStartOffset = topic === undefined ? 0 : this.#catalog.logStart(topic, at.partition)
     const settings = this.#logSettings(topic)
-    const log = await PartitionLog.open({ at, storage, acknowledgeAfter, settings, clock: this.#clock, logStartOffset })
+    const { ageOf, onSealed } = this.#options
+    const log = await PartitionLog.open({
+      at,
+      storage,
+      acknowledgeAfter,
+      settings,
+      clock: this.#clock,
+      logStartOffset,
+      cleanedTo: topic && this.#catalog.cleanedTo(topic, at.partition),
+      ...(ageOf !== undefined && { ageOf }),
+      onSealed,
+    })
     // A crash took back the records up to which others were deleted: what is appended in their place must stay.
     if (topic !== undefined && logStartOffset > log.highWatermark && this.#storage.readOnly !== true) {
       const { partition } = at
@@ -372,9 +424,17 @@ export class TopicStore {
     const settings = topicSettings(topic?.configs ?? {}, this.#settings)
     // Ottla's own topics, and those that are compacted alone, keep what the broker's retention would drop.
     const forever = { ...settings, retentionMs: -1, retentionBytes: -1 }
-    // A limit that is meant for producers must not refuse the broker's own records.
-    if (topic === undefined || topic.internal) return { ...forever, maxMessageBytes: Number.POSITIVE_INFINITY }
-    return settings.cleanupPolicy.includes('delete') ? settings : forever
+    if (topic === undefined || topic.internal) {
+      const { metadataLogSegmentBytes, offsetsTopicSegmentBytes } = this.#settings
+      const segmentBytes = topic === undefined ? metadataLogSegmentBytes : offsetsTopicSegmentBytes
+      // A limit that is meant for producers must not refuse the broker's own records.
+      return { ...forever, isCompacted: true, segmentBytes, maxMessageBytes: Number.POSITIVE_INFINITY }
+    }
+    if (!settings.cleanupPolicy.includes('compact')) return { ...settings, isCompacted: false }
+    // A message that waits in the active segment for that long is sealed with it.
+    const segmentMs = Math.min(settings.segmentMs, settings.maxCompactionLagMs)
+    const kept = settings.cleanupPolicy.includes('delete') ? settings : forever
+    return { ...kept, isCompacted: true, segmentMs }
   }
 
   #mutable(name: string, rule: string): TopicState {
@@ -411,6 +471,13 @@ export class TopicStore {
 async function closeAll(logs: readonly PartitionLog[]): Promise<void> {
   const outcomes = await Promise.allSettled(logs.map((log) => log.close()))
   for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason
+}
+
+function keepsItsKeys(topic: string): OttlaError {
+  return new OttlaError(
+    'OTTLA_POLICY_VIOLATION',
+    `Records of ${topic} are not deleted by offset, since its cleanupPolicy is 'compact': send tombstones, or make it 'compact,delete' with alterTopic`,
+  )
 }
 
 function checkPartitionCount(topic: string, count: number): void {

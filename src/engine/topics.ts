@@ -1,4 +1,5 @@
 import { OttlaError } from '../errors.js'
+import type { KeptTime } from '../log/running-time.js'
 import type { TopicCodecs } from './engine.js'
 import { collisionKey, isInternalTopic } from './topic-name.js'
 
@@ -26,13 +27,16 @@ export interface MetadataRecord {
  *   producer-ids                 { "next" }                                      ids below it may be taken
  *   topic/<name>                 { "id", "partitions", "configs", "codecs" }     null: deleted
  *   log-start/<name>/<partition> { "id", "offset" }                              where deleteRecords moved the log start to
+ *   cleaned/<name>/<partition>   { "id", "offset" }                              up to where it was compacted
+ *   clock                        { "at", "pauses" }                              see RunningTime
  *
- * A log start counts only for the topic whose id it carries: one that is recreated begins at 0. It never moves down,
- * unless a null came before.
+ * A log start, and where a log was compacted, count only for the topic whose id they carry: one that is recreated begins
+ * at 0. A log start never moves down, unless a null came before.
  * Fields that are not known are left alone, so that a newer release may add some.
  */
 const TOPIC = 'topic/'
 const LOG_START = 'log-start/'
+const CLEANED = 'cleaned/'
 
 export function topicRecord(state: TopicState): MetadataRecord {
   const { name, topicId, partitionCount, configs, codecs } = state
@@ -51,6 +55,19 @@ export function deletedLogStartRecord(topic: TopicState, partition: number): Met
   return { key: `${LOG_START}${topic.name}/${partition}`, value: null }
 }
 
+export function cleanedRecord(topic: TopicState, partition: number, offset: number): MetadataRecord {
+  return { key: `${CLEANED}${topic.name}/${partition}`, value: JSON.stringify({ id: topic.topicId, offset }) }
+}
+
+function deletedCleanedRecord(topic: TopicState, partition: number): MetadataRecord {
+  return { key: `${CLEANED}${topic.name}/${partition}`, value: null }
+}
+
+export function clockRecord(kept: KeptTime): MetadataRecord {
+  const pauses = kept.pauses.map(({ after, ms }) => [after, ms])
+  return { key: 'clock', value: JSON.stringify({ at: kept.at, pauses }) }
+}
+
 export function clusterRecord(id: string): MetadataRecord {
   return { key: 'cluster', value: JSON.stringify({ id }) }
 }
@@ -65,7 +82,9 @@ export class TopicCatalog {
   /** Names by their collision key. */
   readonly #collisions = new Map<string, string>()
   readonly #deleted = new Set<string>()
-  readonly #logStarts = new Map<string, { id: string; offset: number }>()
+  readonly #logStarts = new Map<string, OffsetOfTopic>()
+  readonly #cleaned = new Map<string, OffsetOfTopic>()
+  #keptTime: KeptTime | undefined
   #clusterId = ''
   #nextProducerId = 0
   #version = 0
@@ -109,16 +128,34 @@ export class TopicCatalog {
     return recorded?.id === topic.topicId ? recorded.offset : 0
   }
 
-  /** The partitions of which a log start is recorded, also one of an earlier topic of that name. */
-  partitionsWithLogStart({ name, partitionCount }: TopicState): number[] {
-    const partitions = Array.from({ length: partitionCount }, (_, partition) => partition)
-    return partitions.filter((partition) => this.#logStarts.has(`${name}/${partition}`))
+  /** Up to where a partition was compacted, undefined where it was not. */
+  cleanedTo(topic: TopicState, partition: number): number | undefined {
+    const recorded = this.#cleaned.get(`${topic.name}/${partition}`)
+    return recorded?.id === topic.topicId ? recorded.offset : undefined
+  }
+
+  /** What was kept of the time when the broker closed. */
+  get keptTime(): KeptTime | undefined {
+    return this.#keptTime
+  }
+
+  /** What takes back all that is recorded of the partitions of a topic, also of an earlier one of that name. */
+  deletedOffsetRecords(topic: TopicState): MetadataRecord[] {
+    const records: MetadataRecord[] = []
+    for (let partition = 0; partition < topic.partitionCount; partition++) {
+      const at = `${topic.name}/${partition}`
+      if (this.#logStarts.has(at)) records.push(deletedLogStartRecord(topic, partition))
+      if (this.#cleaned.has(at)) records.push(deletedCleanedRecord(topic, partition))
+    }
+    return records
   }
 
   apply(record: MetadataRecord): void {
     const { key, value } = record
     if (key.startsWith(TOPIC)) this.#applyTopic(key.slice(TOPIC.length), value)
     else if (key.startsWith(LOG_START)) this.#applyLogStart(key.slice(LOG_START.length), value)
+    else if (key.startsWith(CLEANED)) this.#applyCleaned(key.slice(CLEANED.length), value)
+    else if (key === 'clock' && value !== null) this.#keptTime = keptTime(key, fields(key, value))
     else if (key === 'cluster' && value !== null) this.#clusterId = text(key, fields(key, value).id)
     else if (key === 'producer-ids' && value !== null) this.#nextProducerId = integer(key, fields(key, value).next)
   }
@@ -132,6 +169,15 @@ export class TopicCatalog {
     const [id, offset] = [text(at, recorded.id), integer(at, recorded.offset)]
     const before = this.#logStarts.get(at)
     this.#logStarts.set(at, { id, offset: before?.id === id ? Math.max(before.offset, offset) : offset })
+  }
+
+  #applyCleaned(at: string, value: string | null): void {
+    if (value === null) {
+      this.#cleaned.delete(at)
+      return
+    }
+    const { id, offset } = fields(CLEANED + at, value)
+    this.#cleaned.set(at, { id: text(at, id), offset: integer(at, offset) })
   }
 
   #applyTopic(name: string, value: string | null): void {
@@ -156,6 +202,22 @@ export class TopicCatalog {
   }
 }
 
+interface OffsetOfTopic {
+  readonly id: string
+  readonly offset: number
+}
+
+function keptTime(key: string, { at, pauses }: Record<string, unknown>): KeptTime {
+  const list: readonly unknown[] = Array.isArray(pauses) ? pauses : []
+  return {
+    at: integer(key, at),
+    pauses: list.map((pause) => {
+      const [after, ms]: readonly unknown[] = Array.isArray(pause) ? pause : []
+      return { after: number(key, after), ms: number(key, ms) }
+    }),
+  }
+}
+
 function fields(key: string, value: string): Record<string, unknown> {
   try {
     const parsed: unknown = JSON.parse(value)
@@ -172,7 +234,13 @@ function text(key: string, value: unknown): string {
 }
 
 function integer(key: string, value: unknown): number {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value
+  const read = number(key, value)
+  if (Number.isSafeInteger(read) && read >= 0) return read
+  throw new OttlaError('OTTLA_CORRUPTION', `The metadata record ${key} holds ${read} where a whole number belongs`)
+}
+
+function number(key: string, value: unknown): number {
+  if (typeof value === 'number') return value
   throw new OttlaError('OTTLA_CORRUPTION', `The metadata record ${key} holds ${String(value)} where a number belongs`)
 }
 

@@ -3,15 +3,13 @@ import { reasonOf } from '../reason-of.js'
 import type { RecordBatch } from '../record/record-batch.js'
 import type { PartitionStorage, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
+import { type CleanedLog, type CleaningSettings, LogCleaner } from './log-cleaner.js'
 import { ProducerState } from './producer-state.js'
-import { segmentsToDrop, shouldRoll } from './retention.js'
+import { shouldRoll } from './retention.js'
 
 /** What a log obeys; the engine hands over a new object when a config of the topic changes. */
-export interface LogSettings {
-  readonly segmentBytes: number
+export interface LogSettings extends CleaningSettings {
   readonly segmentMs: number
-  readonly retentionMs: number
-  readonly retentionBytes: number
   /** The largest batch that is taken, in bytes. Kafka: max.message.bytes. */
   readonly maxMessageBytes: number
   /** Who sets the time: the producer, or the log when it appends. Kafka: message.timestamp.type. */
@@ -26,6 +24,12 @@ export interface PartitionLogOptions {
   readonly clock: Clock
   /** The log start offset that was set by a deletion of records; the first segment may begin below it. */
   readonly logStartOffset?: number
+  /** Up to where it was compacted before, where that is known. */
+  readonly cleanedTo?: number | undefined
+  /** Milliseconds since a timestamp, in which messages aged. By the clock where it is not given. */
+  readonly ageOf?: (timestamp: number) => number
+  /** Told each time a segment was sealed, since there may be something to clean then. */
+  readonly onSealed?: ((log: PartitionLog) => void) | undefined
 }
 
 export interface AppendResult {
@@ -78,7 +82,10 @@ export class PartitionLog {
   readonly #acknowledgeAfter: 'append' | 'sync'
   readonly #clock: Clock
   readonly #producers = new ProducerState()
+  /** What is done to its sealed segments. */
+  readonly cleaner: LogCleaner
   readonly #onAdvance = new Set<() => void>()
+  readonly #onSealed: ((log: PartitionLog) => void) | undefined
   #logStartOffset: number
   #logEndOffset: number
   #highWatermark: number
@@ -104,6 +111,8 @@ export class PartitionLog {
     this.#logEndOffset = segments.at(-1)?.endOffset ?? 0
     this.#logStartOffset = Math.min(Math.max(first, options.logStartOffset ?? 0), this.#logEndOffset)
     this.#highWatermark = this.#logEndOffset
+    this.#onSealed = options.onSealed
+    this.cleaner = this.#newCleaner(options)
   }
 
   static async open(options: PartitionLogOptions): Promise<PartitionLog> {
@@ -129,6 +138,10 @@ export class PartitionLog {
   /** Of all its segments. */
   get sizeInBytes(): number {
     return this.#storage.segments.reduce((sum, segment) => sum + segment.sizeInBytes, 0)
+  }
+
+  get isOpen(): boolean {
+    return this.#status === 'open'
   }
 
   get isClosed(): boolean {
@@ -200,7 +213,7 @@ export class PartitionLog {
 
   /** The record with the largest timestamp (the first of equals), or undefined in an empty log. Kafka: ListOffsets -3. */
   async offsetOfMaxTimestamp(): Promise<TimestampOffset | undefined> {
-    const largest = this.#storage.segments.reduce((max, segment) => Math.max(max, segment.maxTimestamp), -1)
+    const largest = this.maxTimestamp
     if (largest < 0) return undefined
     const found = await this.offsetForTimestamp(largest)
     if (found !== undefined) return found
@@ -216,14 +229,19 @@ export class PartitionLog {
     return latest
   }
 
+  /** The largest timestamp in it, -1 where there is none. */
+  get maxTimestamp(): number {
+    return this.#storage.segments.reduce((max, segment) => Math.max(max, segment.maxTimestamp), -1)
+  }
+
   /** Moves the log start up to `offset` (at most the high watermark) and drops the segments that lie below it. */
-  deleteRecords(offset: number): Promise<number> {
-    return this.#exclusively(async () => {
+  async deleteRecords(offset: number): Promise<number> {
+    await this.#exclusively(async () => {
       this.checkDeletable(offset)
       this.#logStartOffset = Math.max(this.#logStartOffset, offset)
-      await this.#dropSegments()
-      return this.logStartOffset
     })
+    await this.applyRetention()
+    return this.logStartOffset
   }
 
   /** Throws OTTLA_OFFSET_OUT_OF_RANGE for an offset up to which records cannot be deleted. */
@@ -231,9 +249,11 @@ export class PartitionLog {
     if (offset > this.#highWatermark || offset < 0) throw this.#outOfRange(offset)
   }
 
-  /** Drops the oldest segments that retention by age or size no longer keeps; the active one always stays. Returns how many went. */
-  applyRetention(): Promise<number> {
-    return this.#exclusively(() => this.#dropSegments())
+  /** Drops the oldest segments that retention no longer keeps, also the active one, for which another is begun. Returns how many went. */
+  async applyRetention(): Promise<number> {
+    const count = await this.cleaner.dropExpired()
+    if (count > 0) this.#announce()
+    return count
   }
 
   /** Makes durable what was appended before, whatever an acknowledgement waits for. */
@@ -255,6 +275,8 @@ export class PartitionLog {
 
   async #close(keep: boolean): Promise<void> {
     if (this.#status === 'open') this.#status = 'closing'
+    while (this.#busy) await this.#drained
+    await this.cleaner.settled()
     while (this.#busy) await this.#drained
     try {
       // A sync may have failed while the queue was worked off.
@@ -364,6 +386,7 @@ export class PartitionLog {
   async #roll(baseOffset: number): Promise<void> {
     await this.#storage.roll(baseOffset)
     await this.#saveProducers(baseOffset)
+    this.#onSealed?.(this)
   }
 
   #acknowledge(write: Write): void {
@@ -385,13 +408,23 @@ export class PartitionLog {
     for (const listener of this.#onAdvance) listener()
   }
 
-  async #dropSegments(): Promise<number> {
-    const { segments } = this.#storage
-    const count = segmentsToDrop(segments, this.settings, this.#clock.now(), this.logStartOffset, this.#highWatermark)
-    if (count === 0) return 0
-    await this.#storage.drop(count)
-    this.#announce()
-    return count
+  #newCleaner({ storage, clock, cleanedTo, ageOf }: PartitionLogOptions): LogCleaner {
+    const cleaned: CleanedLog = {
+      storage,
+      clock,
+      settings: () => this.settings,
+      ends: () => ({
+        logStartOffset: this.logStartOffset,
+        highWatermark: this.#highWatermark,
+        lastStableOffset: Math.min(this.#highWatermark, this.#producers.firstOpenTransactionOffset),
+      }),
+      isOpen: () => this.isOpen,
+      ageOf: ageOf ?? ((timestamp) => clock.now() - timestamp),
+      isLastOfProducer: (batch) => this.#producers.isLast(batch),
+      betweenWrites: (change) => this.#exclusively(change),
+      roll: () => this.#roll(this.#logEndOffset),
+    }
+    return new LogCleaner(cleaned, cleanedTo)
   }
 
   /** Runs a change of the segments between two writes. */

@@ -85,6 +85,20 @@ export class ProducerState {
     })
   }
 
+  /** True for the last batch of a producer, without which a restart would not know its epoch and sequence. */
+  isLast({ producerId, lastOffset }: RecordBatch): boolean {
+    return producerId >= 0 && this.#producers.get(producerId)?.batches.at(-1)?.lastOffset === lastOffset
+  }
+
+  /** Where the first transaction begins that has not ended; Infinity where there is none. */
+  get firstOpenTransactionOffset(): number {
+    let first = Number.POSITIVE_INFINITY
+    for (const { transactionFirstOffset } of this.#producers.values()) {
+      if (transactionFirstOffset >= 0) first = Math.min(first, transactionFirstOffset)
+    }
+    return first
+  }
+
   /** The bytes of Kafka's snapshot file, producers in the order of their ids. */
   snapshot(): Uint8Array {
     return encodeSnapshot(this.#producers)

@@ -10,18 +10,43 @@ export interface RetentionSettings {
 /** The widest step from a segment's base offset that its index can hold: an int32. */
 const LARGEST_RELATIVE_OFFSET = 2 ** 31 - 1
 
+/** What decides beside the segments and the settings. */
+export interface RetentionState {
+  /** Milliseconds since a timestamp, in which messages aged. */
+  readonly ageOf: (timestamp: number) => number
+  readonly logStartOffset: number
+  /** Nothing at or above it goes, so that the log start offset cannot pass it. */
+  readonly highWatermark: number
+}
+
 /**
- * How many of the oldest segments go: below the log start offset, then by size, then by age. Never the active one.
- * Nothing at or above the high watermark goes, so that the log start offset cannot pass it.
+ * How many of the oldest segments go: below the log start offset, then by size, then by age. All of them, the active
+ * one included, where that has expired too: another one is begun first then, as in Kafka. An empty active one stays.
  */
 export function segmentsToDrop(
   segments: readonly Segment[],
   settings: RetentionSettings,
-  now: number,
-  logStartOffset: number,
-  highWatermark: number = Number.POSITIVE_INFINITY,
+  state: RetentionState,
 ): number {
-  return Math.min(countExpired(segments, settings, now, logStartOffset, highWatermark), segments.length - 1)
+  const { retentionMs, retentionBytes } = settings
+  const { ageOf, logStartOffset, highWatermark } = state
+  let excessBytes = -retentionBytes
+  for (const segment of segments) excessBytes += segment.sizeInBytes
+
+  let count = 0
+  const dropWhile = (expired: (segment: Segment, next: Segment | undefined) => boolean): void => {
+    for (let segment = segments[count]; segment !== undefined; segment = segments[count]) {
+      const next = segments[count + 1]
+      if (next === undefined && segment.sizeInBytes === 0) return
+      if ((next?.baseOffset ?? segment.endOffset) > highWatermark || !expired(segment, next)) return
+      excessBytes -= segment.sizeInBytes
+      count++
+    }
+  }
+  dropWhile((_, next) => next !== undefined && next.baseOffset <= logStartOffset)
+  if (retentionBytes >= 0) dropWhile((segment) => excessBytes >= segment.sizeInBytes)
+  if (retentionMs >= 0) dropWhile((segment) => isOlderThan(segment, retentionMs, ageOf))
+  return count
 }
 
 /**
@@ -44,38 +69,11 @@ export function shouldRoll(
   return firstTimestamp >= 0 && batch.maxTimestamp - firstTimestamp > settings.segmentMs
 }
 
-function countExpired(
-  segments: readonly Segment[],
-  settings: RetentionSettings,
-  now: number,
-  logStartOffset: number,
-  highWatermark: number,
-): number {
-  const { retentionMs, retentionBytes } = settings
-  let excessBytes = -retentionBytes
-  for (const segment of segments) excessBytes += segment.sizeInBytes
-
-  let count = 0
-  const dropWhile = (expired: (segment: Segment, next: Segment | undefined) => boolean): void => {
-    for (let segment = segments[count]; segment !== undefined; segment = segments[count]) {
-      const next = segments[count + 1]
-      if (next === undefined && segment.sizeInBytes === 0) return
-      if ((next?.baseOffset ?? segment.endOffset) > highWatermark || !expired(segment, next)) return
-      excessBytes -= segment.sizeInBytes
-      count++
-    }
-  }
-  dropWhile((_, next) => next !== undefined && next.baseOffset <= logStartOffset)
-  if (retentionBytes >= 0) dropWhile((segment) => excessBytes >= segment.sizeInBytes)
-  if (retentionMs >= 0) dropWhile((segment) => isOlderThan(segment, now - retentionMs))
-  return count
-}
-
 /**
  * Messages without a timestamp have no age here and stay (Kafka goes by the file's time, which a copy changes). An
  * empty sealed segment, which compaction can leave, has nothing to keep.
  */
-function isOlderThan(segment: Segment, timestamp: number): boolean {
+function isOlderThan(segment: Segment, retentionMs: number, ageOf: (timestamp: number) => number): boolean {
   if (segment.sizeInBytes === 0) return true
-  return segment.maxTimestamp >= 0 && segment.maxTimestamp < timestamp
+  return segment.maxTimestamp >= 0 && ageOf(segment.maxTimestamp) > retentionMs
 }

@@ -35,6 +35,7 @@ export const COMPRESSION_BITS = 0x07
 export const LOG_APPEND_TIME_BIT = 0x08
 export const TRANSACTIONAL_BIT = 0x10
 export const CONTROL_BIT = 0x20
+export const DELETE_HORIZON_BIT = 0x40
 /** Bits that a newer Kafka may give a meaning. */
 export const UNKNOWN_ATTRIBUTE_BITS = 0xff80
 

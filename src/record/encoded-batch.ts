@@ -8,6 +8,7 @@ import {
   COMPRESSION_BITS,
   CONTROL_BIT,
   CRC_AT,
+  DELETE_HORIZON_BIT,
   LAST_OFFSET_DELTA_AT,
   LEAST_OLD_MESSAGE_BYTES,
   LENGTH_OVERHEAD,
@@ -116,6 +117,10 @@ export class EncodedBatch implements RecordBatch {
 
   get isLogAppendTime(): boolean {
     return (this.#attributes & LOG_APPEND_TIME_BIT) !== 0
+  }
+
+  get deleteHorizonMs(): number | undefined {
+    return (this.#attributes & DELETE_HORIZON_BIT) === 0 ? undefined : this.baseTimestamp
   }
 
   assignOffsets(baseOffset: number, partitionLeaderEpoch: number): void {

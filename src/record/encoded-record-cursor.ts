@@ -191,6 +191,14 @@ export class EncodedRecordCursor implements RecordCursor {
     return this.#view(this.#valueStart, this.#valueLength)
   }
 
+  get hasValue(): boolean {
+    return this.#valueLength >= 0
+  }
+
+  get body(): Uint8Array {
+    return new Uint8Array(this.#memory, this.#memoryStart + this.#keyStart, this.#nextStart - this.#keyStart)
+  }
+
   get headerCount(): number {
     return this.#headerCount
   }

@@ -31,6 +31,11 @@ export interface RecordBatch {
   readonly compression: CompressionType
   /** True where the broker, not the producer, set the time (Kafka's LogAppendTime). */
   readonly isLogAppendTime: boolean
+  /**
+   * When compaction may take the tombstones of this batch, in milliseconds since the epoch; undefined before it has met
+   * them for the first time. Kafka: delete horizon.
+   */
+  readonly deleteHorizonMs: number | undefined
   /** Gives the batch its place in the log. Changes the header only: neither field is covered by the checksum. */
   assignOffsets(baseOffset: number, partitionLeaderEpoch: number): void
   /** Sets the time of the whole batch, as Kafka's LogAppendTime does. The checksum is computed anew when it is needed. */
@@ -64,6 +69,10 @@ export interface RecordCursor {
   readonly key: Uint8Array | null
   /** A view of the batch's memory, made when asked for. */
   readonly value: Uint8Array | null
+  /** False for a tombstone. Known without a view. */
+  readonly hasValue: boolean
+  /** Key, value and headers as they stand in the batch, but for the length in front. A view of its memory. */
+  readonly body: Uint8Array
   /** Known without decoding the headers. */
   readonly headerCount: number
   /** Decoded when asked for. Throws OTTLA_CORRUPTION where the bytes are no headers. */

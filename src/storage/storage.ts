@@ -15,7 +15,8 @@ export interface TopicPartition {
  * to roll, what to drop and when to sync. `storageSuite` of 'ottla/testing' checks an implementation against this page.
  *
  * A storage is opened by one broker at a time. Calls on one `PartitionStorage` that change it do not overlap: the log
- * is its only writer and waits for each. `read` and `findOffset` may run beside them. While a storage is not open, every
+ * is its only writer and waits for each. `read` and `findOffset` may run beside them, and so may one `replace` beside
+ * `append`, `sync`, `roll` and `saveSnapshot`, since its batches may be long in coming. While a storage is not open, every
  * call but `open` and `close` is refused with OTTLA_CLOSED.
  */
 export interface Storage {
@@ -182,7 +183,7 @@ export interface PartitionStorage {
   drop(count: number): void | Promise<void>
   /** Removes every batch that holds `offset` or a later one. The end is then at most `offset`. */
   truncate(offset: number): void | Promise<void>
-  /** Puts `batches` in the place of `count` sealed segments from index `first` on, as one segment with the first one's base: all or nothing, even through a crash. */
+  /** Puts `batches` in the place of `count` sealed segments from index `first` on, as one segment with the first one's base: all or nothing, even through a crash. It takes its place once the last batch has come. */
   replace(
     first: number,
     count: number,

@@ -65,6 +65,33 @@ export const configTests: Readonly<Record<string, EngineTest>> = {
     checkEqual(await subject.latest(name), 2, 'The high watermark')
   },
 
+  'the configs of compaction are taken within their ranges': async (subject) => {
+    const set = {
+      'cleanup.policy': 'compact',
+      'min.cleanable.dirty.ratio': '0.25',
+      'delete.retention.ms': '1000',
+      'min.compaction.lag.ms': '100',
+      'max.compaction.lag.ms': '100',
+      'segment.ms': '3600000',
+    }
+    const name = await subject.topic(1, set)
+    for (const [config, value] of Object.entries(set)) checkEqual(await configOf(subject, name, config), value, config)
+    for (const configs of [
+      { 'min.cleanable.dirty.ratio': '1.1' },
+      { 'min.cleanable.dirty.ratio': '-0.1' },
+      { 'min.cleanable.dirty.ratio': 'half' },
+      { 'delete.retention.ms': '-1' },
+      { 'min.compaction.lag.ms': '-1' },
+      { 'min.compaction.lag.ms': '101' },
+      { 'max.compaction.lag.ms': '0' },
+      { 'max.compaction.lag.ms': '99' },
+    ]) {
+      checkKafkaError(await alter(subject, name, configs), 'INVALID_CONFIG', `Setting ${JSON.stringify(configs)}`)
+    }
+    checkNoError(await alter(subject, name, { 'max.compaction.lag.ms': '9223372036854775807' }), 'Setting no limit')
+    checkEqual(await configOf(subject, name, 'max.compaction.lag.ms'), '9223372036854775807', 'The largest long')
+  },
+
   'configs of an unknown topic are an error': async (subject) => {
     const [name, known] = [subject.newName(), await subject.topic()]
     const described = await subject.engine.describeConfigs([

@@ -1,3 +1,4 @@
+import type { EncodedBatch } from '../record/encoded-batch.js'
 import { batchOf, checkBatches, type EngineTest, type EngineUnderTest, only, recently } from './engine-under-test.js'
 import { checkEqual } from './expect.js'
 import { checkKafkaError, checkNoError } from './kafka-error.js'
@@ -147,6 +148,22 @@ const deleteTests: Record<string, EngineTest> = {
       checkEqual(outcome.lowWatermark, -1, 'The log start offset beside an error')
     }
     await checkEnds(subject, topic, 0, 3)
+  },
+
+  'records of a topic that is compacted alone cannot be deleted by offset': async (subject) => {
+    const keyed = (): EncodedBatch => batchOf([{ key: new Uint8Array(1) }])
+    for (const [policy, isRefused] of [
+      ['compact', true],
+      ['compact,delete', false],
+    ] as const) {
+      const topic = await subject.topic(1, { 'cleanup.policy': policy })
+      for (let batch = 0; batch < 2; batch++) await subject.produce(topic, keyed())
+      const outcome = only(await subject.engine.deleteRecords([{ topic, partition: 0, beforeOffset: 1 }]))
+      const what = `Deleting records of a topic with cleanup.policy ${policy}`
+      if (isRefused) checkKafkaError(outcome.error, 'POLICY_VIOLATION', what)
+      else checkNoError(outcome.error, what)
+      await checkEnds(subject, topic, isRefused ? 0 : 1, 2)
+    }
   },
 
   'records of an unknown topic or partition cannot be deleted, those of others can': async (subject) => {

@@ -30,6 +30,23 @@ const appendTests: Record<string, EngineTest> = {
     await subject.checkLog(topic, [second], 1)
   },
 
+  'a compacted topic takes no message without a key, and nothing of its batch': async (subject) => {
+    const key = new Uint8Array(3)
+    for (const policy of ['compact', 'compact,delete']) {
+      const topic = await subject.topic(1, { 'cleanup.policy': policy })
+      await checkKafkaRefusal(
+        'INVALID_RECORD',
+        () => subject.produce(topic, batchOf([{ key }, { key: null }])),
+        `A message without a key in a topic with cleanup.policy ${policy}`,
+      )
+      checkEqual(await subject.latest(topic), 0, 'The high watermark after the refusal')
+      // A key of no bytes is a key, and a null value a tombstone.
+      await subject.checkLog(topic, [
+        await subject.produce(topic, batchOf([{ key }, { key: new Uint8Array(0), value: null }])),
+      ])
+    }
+  },
+
   'keys, values, headers and timestamps come back': async (subject) => {
     const topic = await subject.topic()
     const text = new TextEncoder()

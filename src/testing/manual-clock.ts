@@ -15,7 +15,7 @@ const TURNS_BETWEEN_TIMERS = 10
  */
 export class ManualClock implements Clock {
   readonly manual = true
-  readonly #startedAt: number
+  #startedAt: number
   readonly #timers = new Set<Timer>()
   #elapsedMs = 0
   #advancing: Promise<void> = Promise.resolve()
@@ -25,7 +25,7 @@ export class ManualClock implements Clock {
     this.#startedAt = options.now ?? systemClock.now()
   }
 
-  /** The wall clock. It moves with `advance` only. */
+  /** The wall clock. It moves with `advance`, and with `setWall`. */
   now(): number {
     return this.#startedAt + this.#elapsedMs
   }
@@ -50,6 +50,14 @@ export class ManualClock implements Clock {
 
   nextTurn(): Promise<void> {
     return systemClock.nextTurn()
+  }
+
+  /**
+   * Sets the wall clock, forward or back, as a user or a time server does: `now` shows `wallMs`. No time passes by it, so
+   * no timer fires.
+   */
+  setWall(wallMs: number): void {
+    this.#startedAt = wallMs - this.#elapsedMs
   }
 
   /** Timers that are set and have neither fired nor been cancelled. */

@@ -2,6 +2,7 @@ import { EncodedBatch } from '../record/encoded-batch.js'
 import type { RecordBatch } from '../record/record-batch.js'
 import type { Storage } from '../storage/storage.js'
 import { check, checkBytes, checkEqual, checkRefused } from './expect.js'
+import { promptly } from './patience.js'
 import { registerTests } from './register-tests.js'
 import { runRandomOperations } from './storage-random-operations.js'
 import { checkBatches, type LogUnderTest, makeBatch, StorageUnderTest } from './storage-under-test.js'
@@ -391,6 +392,42 @@ const replaceTests: Record<string, RunTest> = {
   'replace takes batches that come one by one': async (log) => {
     await fillFourSegments(log)
     await log.replace(0, 3, ({ baseOffset }) => baseOffset % 2 === 1, 'async iterable')
+    await log.check()
+    await log.append({})
+    await log.check()
+  },
+
+  'appends, syncs, rolls and reads go on while the batches of a replace come': async (log) => {
+    await fillFourSegments(log)
+    const endOffset = log.storage.segments[2]?.baseOffset ?? 0
+    const isReplaced = ({ baseOffset }: { baseOffset: number }): boolean => baseOffset < endOffset
+    const stays = log.kept.filter(isReplaced).filter((_, index) => index % 2 === 0)
+    let goOn = (): void => undefined
+    const others = new Promise<void>((resolve) => {
+      goOn = resolve
+    })
+    const batches = async function* (): AsyncGenerator<RecordBatch> {
+      for (const [index, { bytes }] of stays.entries()) {
+        if (index === 1) await others
+        yield new EncodedBatch(bytes.slice(), 0, bytes.length)
+      }
+    }
+    const replaced = Promise.resolve(log.storage.replace(0, 2, batches())).then(() => 'done', String)
+    const changed = async (): Promise<void> => {
+      await log.append({})
+      await log.sync()
+      await log.roll()
+      await log.append({ records: 2 })
+      await log.sync()
+      await log.check()
+    }
+    try {
+      await promptly(changed(), 'An append, a roll or a sync beside a replace')
+    } finally {
+      goOn()
+    }
+    checkEqual(await replaced, 'done', 'What a replace beside appends ended in')
+    log.kept = log.kept.filter((batch) => !isReplaced(batch) || stays.includes(batch))
     await log.check()
     await log.append({})
     await log.check()

@@ -332,7 +332,7 @@ describe('retention', () => {
   const configs = { 'segment.bytes': String(MEBIBYTE), 'max.message.bytes': String(MEBIBYTE) }
   const large = (): ReturnType<typeof batchOf> => batchOf([{ value: new Uint8Array(700_000) }])
 
-  it('drops whole segments when it is asked to, never the active one', async () => {
+  it('drops whole segments when it is asked to, also the active one, as Kafka does', async () => {
     const engine = await openEngine()
     const subject = new EngineUnderTest(engine)
     const topic = await subject.topic(1, { ...configs, 'retention.bytes': '1600000' })
@@ -340,9 +340,9 @@ describe('retention', () => {
     expect(await engine.applyRetention(topic)).toBe(2)
     expect(await subject.offset(topic, 'earliest')).toBe(2)
     await engine.alterConfigs([{ type: 'topic', name: topic, configs: { 'retention.bytes': '0' } }])
-    expect(await engine.applyRetention(topic)).toBe(2)
-    expect(await subject.offset(topic, 'earliest')).toBe(4)
-    expect((await subject.fetch(topic, 4)).batches).toHaveLength(1)
+    expect(await engine.applyRetention(topic)).toBe(3)
+    expect([await subject.offset(topic, 'earliest'), await subject.latest(topic)]).toEqual([5, 5])
+    expect((await subject.produce(topic, large())).baseOffset).toBe(5)
     await expect(engine.applyRetention('no-such-topic')).rejects.toMatchObject({ kafkaCode: 3 })
     await engine.close()
   })
@@ -360,7 +360,7 @@ describe('retention', () => {
     await clock.advance(4 * 60_000)
     expect(await subject.offset(topic, 'earliest')).toBe(0)
     await clock.advance(2 * 60_000)
-    expect(await subject.offset(topic, 'earliest')).toBe(2)
+    expect(await subject.offset(topic, 'earliest')).toBe(3)
     expect(await subject.offset(forever, 'earliest')).toBe(0)
     await engine.close()
     expect(clock.pendingTimers).toBe(0)
@@ -385,7 +385,7 @@ describe('retention', () => {
     }
     await clock.advance(60_000)
     expect(errors).toEqual(['OTTLA_STORAGE_FAILED: The storage failed: no drop'])
-    expect([await subject.offset('a', 'earliest'), await subject.offset('b', 'earliest')]).toEqual([0, 1])
+    expect([await subject.offset('a', 'earliest'), await subject.offset('b', 'earliest')]).toEqual([0, 2])
     await engine.close()
   })
 })

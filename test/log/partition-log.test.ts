@@ -15,6 +15,11 @@ const SETTINGS: LogSettings = {
   segmentMs: 1e9,
   retentionMs: -1,
   retentionBytes: -1,
+  isCompacted: false,
+  minCleanableDirtyRatio: 0.5,
+  deleteRetentionMs: 86_400_000,
+  minCompactionLagMs: 0,
+  maxCompactionLagMs: 2 ** 63,
   maxMessageBytes: 1 << 20,
   messageTimestampType: 'CreateTime',
 }
@@ -289,7 +294,7 @@ describe('segments', () => {
     expect(writes).toEqual([[0], [1, 2], [3]])
   })
 
-  it('go by retention, the active one never', async () => {
+  it('go by retention, the active one too once another was begun', async () => {
     const subject = await rig()
     const { sizeInBytes } = batchOf([{}])
     const log = await subject.open({ settings: { ...SETTINGS, segmentBytes: 2 * sizeInBytes } })
@@ -298,9 +303,11 @@ describe('segments', () => {
     log.settings = { ...log.settings, retentionBytes: 4 * sizeInBytes }
     expect([await log.applyRetention(), log.logStartOffset]).toEqual([1, 2])
     log.settings = { ...log.settings, retentionBytes: 0 }
-    expect([await log.applyRetention(), log.logStartOffset]).toEqual([1, 4])
-    await expect(async () => log.read(3, 1000)).rejects.toMatchObject({ code: 'OTTLA_OFFSET_OUT_OF_RANGE' })
-    expect(await baseOffsets(log)).toEqual([4, 5])
+    expect([await log.applyRetention(), log.logStartOffset]).toEqual([2, 6])
+    await expect(async () => log.read(5, 1000)).rejects.toMatchObject({ code: 'OTTLA_OFFSET_OUT_OF_RANGE' })
+    expect([await log.applyRetention(), segmentBases(subject)]).toEqual([0, [6]])
+    expect((await log.append(batchOf([{}]))).baseOffset).toBe(6)
+    expect(await baseOffsets(log)).toEqual([6])
   })
 
   it('that a storage drops by itself move the log start', async () => {

@@ -16,6 +16,17 @@ function segments(...sizesAndTimes: readonly (readonly [sizeInBytes: number, max
   }))
 }
 
+/** By a clock that shows `now`, with nothing deleted and all of it durable unless told otherwise. */
+function dropped(
+  log: readonly Segment[],
+  settings: RetentionSettings,
+  now: number,
+  logStartOffset: number,
+  highWatermark: number = Number.POSITIVE_INFINITY,
+): number {
+  return segmentsToDrop(log, settings, { ageOf: (timestamp) => now - timestamp, logStartOffset, highWatermark })
+}
+
 const anySegments = fc
   .array(fc.tuple(fc.nat(100), fc.nat(100)), { minLength: 1, maxLength: 8 })
   .map((pairs) => segments(...pairs))
@@ -26,7 +37,7 @@ const anySettings = fc.record({
 
 describe('segmentsToDrop', () => {
   it('keeps everything without limits', () => {
-    expect(segmentsToDrop(segments([10, 1], [10, 2], [10, 3]), FOREVER, 1e15, 0)).toBe(0)
+    expect(dropped(segments([10, 1], [10, 2], [10, 3]), FOREVER, 1e15, 0)).toBe(0)
   })
 
   it.each([
@@ -37,9 +48,10 @@ describe('segmentsToDrop', () => {
     [20, 1],
     [11, 1],
     [10, 2],
-    [0, 2],
+    [1, 2],
+    [0, 3],
   ])('by size: of three segments of 10 bytes, %i bytes of retention drop %i', (retentionBytes, count) => {
-    expect(segmentsToDrop(segments([10, 1], [10, 1], [10, 1]), { ...FOREVER, retentionBytes }, 1, 0)).toBe(count)
+    expect(dropped(segments([10, 1], [10, 1], [10, 1]), { ...FOREVER, retentionBytes }, 1, 0)).toBe(count)
   })
 
   it.each([
@@ -47,23 +59,24 @@ describe('segmentsToDrop', () => {
     [1101, 1],
     [1200, 1],
     [1201, 2],
-    [9999, 2],
+    [1300, 2],
+    [1301, 3],
   ])('by age: at %i, what is over 100 ms older than 1000, 1100 and 1200 makes %i go', (now, count) => {
     const log = segments([10, 1000], [10, 1100], [10, 1200])
-    expect(segmentsToDrop(log, { ...FOREVER, retentionMs: 100 }, now, 0)).toBe(count)
+    expect(dropped(log, { ...FOREVER, retentionMs: 100 }, now, 0)).toBe(count)
   })
 
   it('stops at a segment that reaches into the future, whatever comes after it', () => {
     const log = segments([10, 9e15], [10, 1], [10, 1])
-    expect(segmentsToDrop(log, { ...FOREVER, retentionMs: 0 }, 1000, 0)).toBe(0)
+    expect(dropped(log, { ...FOREVER, retentionMs: 0 }, 1000, 0)).toBe(0)
   })
 
   it('does not take messages without a timestamp for old ones', () => {
-    expect(segmentsToDrop(segments([10, -1], [10, 1]), { ...FOREVER, retentionMs: 0 }, 1000, 0)).toBe(0)
+    expect(dropped(segments([10, -1], [10, 1]), { ...FOREVER, retentionMs: 0 }, 1000, 0)).toBe(0)
   })
 
   it('lets an empty sealed segment hold nothing up', () => {
-    expect(segmentsToDrop(segments([0, -1], [10, 1], [10, 2]), { ...FOREVER, retentionMs: 0 }, 1000, 0)).toBe(2)
+    expect(dropped(segments([0, -1], [10, 1], [10, 2]), { ...FOREVER, retentionMs: 0 }, 1000, 0)).toBe(3)
   })
 
   it.each([
@@ -74,30 +87,36 @@ describe('segmentsToDrop', () => {
     [25, 2],
     [30, 2],
   ])('below the log start offset %i, %i of three segments go, with no limit set', (logStartOffset, count) => {
-    expect(segmentsToDrop(segments([10, 1], [10, 1], [10, 1]), FOREVER, 1, logStartOffset)).toBe(count)
+    expect(dropped(segments([10, 1], [10, 1], [10, 1]), FOREVER, 1, logStartOffset)).toBe(count)
   })
 
   it('counts by size what is left after the log start offset', () => {
     const log = segments([10, 1], [10, 1], [10, 1], [10, 1])
-    expect(segmentsToDrop(log, { ...FOREVER, retentionBytes: 30 }, 1, 10)).toBe(1)
-    expect(segmentsToDrop(log, { ...FOREVER, retentionBytes: 20 }, 1, 10)).toBe(2)
+    expect(dropped(log, { ...FOREVER, retentionBytes: 30 }, 1, 10)).toBe(1)
+    expect(dropped(log, { ...FOREVER, retentionBytes: 20 }, 1, 10)).toBe(2)
   })
 
   it('drops nothing that reaches beyond the high watermark', () => {
     const log = segments([10, 1], [10, 1], [10, 1])
     const settings = { ...FOREVER, retentionBytes: 0 }
-    expect([9, 10, 19, 20].map((highWatermark) => segmentsToDrop(log, settings, 1, 0, highWatermark))).toEqual([
-      0, 1, 1, 2,
-    ])
+    expect([9, 10, 19, 20].map((highWatermark) => dropped(log, settings, 1, 0, highWatermark))).toEqual([0, 1, 1, 2])
+    expect([29, 30].map((highWatermark) => dropped(log, settings, 1, 0, highWatermark))).toEqual([2, 3])
   })
 
-  it('never drops the active segment, and leaves no first segment that a rule would drop', () => {
+  it('drops an expired active segment, for which another is begun, but not an empty one', () => {
+    expect(dropped(segments([10, 1]), { ...FOREVER, retentionMs: 0 }, 2, 0)).toBe(1)
+    expect(dropped(segments([0, -1]), { ...FOREVER, retentionMs: 0, retentionBytes: 0 }, 2, 0)).toBe(0)
+    expect(dropped(segments([10, 1]), FOREVER, 2, 10)).toBe(0)
+  })
+
+  it('never drops an empty active segment, and leaves no first segment that a rule would drop', () => {
     fc.assert(
       fc.property(anySegments, anySettings, fc.nat(200), fc.nat(100), (log, settings, now, logStartOffset) => {
-        const count = segmentsToDrop(log, settings, now, logStartOffset)
+        const count = dropped(log, settings, now, logStartOffset)
         expect(count).toBeGreaterThanOrEqual(0)
-        expect(count).toBeLessThan(log.length)
-        expect(segmentsToDrop(log.slice(count), settings, now, logStartOffset)).toBe(0)
+        expect(count).toBeLessThanOrEqual(log.length)
+        if (log.at(-1)?.sizeInBytes === 0) expect(count).toBeLessThan(log.length)
+        expect(dropped(log.slice(count), settings, now, logStartOffset)).toBe(0)
         const left = log.slice(count).reduce((sum, segment) => sum + segment.sizeInBytes, 0)
         const total = log.reduce((sum, segment) => sum + segment.sizeInBytes, 0)
         if (settings.retentionMs < 0 && logStartOffset < 10 && settings.retentionBytes >= 0) {

@@ -331,6 +331,43 @@ const faults: Record<string, readonly [caughtBy: string, breakEngine: (engine: E
     (engine) => ({ createTopics: ({ topics }) => engine.createTopics({ topics }) }),
   ],
 
+  'takes messages without a key into compacted topics': [
+    'a compacted topic takes no message without a key, and nothing of its batch',
+    (engine) => ({
+      produce: async (request) => {
+        try {
+          return await engine.produce(request)
+        } catch (error) {
+          if (!OttlaError.is(error) || error.code !== 'OTTLA_INVALID_RECORD') throw error
+          const configs = { 'cleanup.policy': 'delete' }
+          await engine.alterConfigs([{ type: 'topic', name: request.topic, configs }])
+          return engine.produce(request)
+        }
+      },
+    }),
+  ],
+
+  'deletes records of compacted topics': [
+    'records of a topic that is compacted alone cannot be deleted by offset',
+    (engine) => ({
+      deleteRecords: async (at) => {
+        const configs = { 'cleanup.policy': 'delete' }
+        await engine.alterConfigs(at.map(({ topic }) => ({ type: 'topic', name: topic, configs })))
+        return engine.deleteRecords(at)
+      },
+    }),
+  ],
+
+  'leaves a least compaction lag above the largest': [
+    'the configs of compaction are taken within their ranges',
+    (engine) => ({
+      alterConfigs: async (changes) => {
+        const outcomes = await engine.alterConfigs(changes)
+        return outcomes.map((outcome) => ({ ...outcome, error: null }))
+      },
+    }),
+  ],
+
   'alters the configs of a topic one by one': [
     'an invalid value or an unknown config changes nothing',
     (engine) => ({

@@ -284,6 +284,23 @@ const brokenStorages: Record<string, readonly [caughtBy: string, factory: () => 
     () => broken((partition) => ({ drop: (count) => partition.drop(Math.min(count, partition.segments.length - 1)) })),
   ],
 
+  'syncs nothing while it replaces': [
+    'appends, syncs, rolls and reads go on while the batches of a replace come',
+    () => {
+      let replacing: unknown
+      return broken((partition) => ({
+        replace: (first, count, batches) => {
+          replacing = partition.replace(first, count, batches)
+          return replacing as Promise<void>
+        },
+        sync: async () => {
+          await replacing
+          await partition.sync()
+        },
+      }))
+    },
+  ],
+
   'replaces what it can': [
     'a replace that includes the active segment is refused',
     () =>

@@ -162,7 +162,7 @@ export class FilePartition implements PartitionStorage {
     if (first < 0 || count < 1 || first + count >= this.#segments.length) {
       throw this.#invalid(`has no ${count} sealed segments from index ${first} on to replace`)
     }
-    return this.#exclusively(() => this.#replace(first, count, batches))
+    return this.#replace(first, count, batches)
   }
 
   async saveSnapshot(offset: number, bytes: Uint8Array): Promise<void> {
@@ -452,6 +452,7 @@ export class FilePartition implements PartitionStorage {
     this.#durableEndOffset = Math.min(this.#durableEndOffset, this.#active.endOffset)
   }
 
+  /** Written beside appends and syncs; only to take its place it waits for its turn. */
   async #replace(
     first: number,
     count: number,
@@ -464,25 +465,48 @@ export class FilePartition implements PartitionStorage {
     const replacement = new SegmentReplacement(disk, directory, segment, old, endOffset)
     try {
       await replacement.write(batches)
-      const joints: readonly Joint[] = segment.endOffset < endOffset ? [[segment.endOffset, endOffset]] : []
-      // Known for good before the decision is.
-      await this.#gaps.write({ joints, within: [segment.baseOffset] }, this.#segmentAt(0).baseOffset)
-      segment.hasGaps = true
-      await replacement.decide()
+      await this.#exclusively(async () => {
+        this.#assertWritable()
+        const joints: readonly Joint[] = segment.endOffset < endOffset ? [[segment.endOffset, endOffset]] : []
+        // Known for good before the decision is.
+        await this.#gaps.write({ joints, within: [segment.baseOffset] }, this.#segmentAt(0).baseOffset)
+        segment.hasGaps = true
+        await replacement.decide()
+        await this.#takePlace(replacement, segment, old, endOffset)
+      })
     } catch (error) {
+      if (error === this.#failure) throw error
       await replacement.discard()
       // The batches may fail to come for reasons of their own.
       throw errorCode(error) === undefined ? error : diskError(error, `Replacing ${segment.path}`)
     }
+  }
+
+  async #takePlace(
+    replacement: SegmentReplacement,
+    segment: FileSegment,
+    old: readonly FileSegment[],
+    endOffset: number,
+  ): Promise<void> {
+    let settle: (failure?: OttlaError) => void = () => undefined
+    // From here on a file of an old segment may be gone, or be the new one: whoever reads them looks again afterwards.
+    const replaced = new Promise<void>((resolve, reject) => {
+      settle = (failure) => (failure === undefined ? resolve() : reject(failure))
+    })
+    replaced.catch(() => undefined)
+    for (const each of old) each.replaced = replaced
     try {
       await replacement.takePlace()
     } catch (cause) {
       // Some of the files have their new names: only opening again brings it to its end.
-      throw this.#fail(cause, `Replacing ${segment.path}`)
+      const failure = this.#fail(cause, `Replacing ${segment.path}`)
+      settle(failure)
+      throw failure
     }
     segment.isSealed = true
-    this.#segments.splice(first, count, segment)
+    this.#segments.splice(this.#segments.indexOf(old[0] ?? segment), old.length, segment)
     this.#tail.dropBefore(endOffset)
+    settle()
     await segment.saveIndexes()
     await this.#attempt('Removing what was replaced by', segment.path, () => replacement.removeOld())
   }

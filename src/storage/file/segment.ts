@@ -34,6 +34,8 @@ export class FileSegment implements Segment, PooledFile {
   firstTimestamp = -1
   /** A sealed segment does not grow, and has its index files. */
   isSealed = false
+  /** Set when another begins to take its place; resolves when it has. */
+  replaced: Promise<void> | undefined
   /** Offsets may be missing between its batches. Then only the checksum of all headers tells a wrong one. */
   hasGaps = false
   /** CRC-32C of the headers of its batches; undefined where they would have to be read for that. */
