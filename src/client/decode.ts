@@ -28,6 +28,23 @@ export function decodeMessage(at: TopicPartition, codecs: MessageCodecs, record:
   }
 }
 
+/** Adds the messages of the records that follow, `offset` and above, until there are `maxMessages`. True when there are so many. */
+export function decodeMessages(
+  at: TopicPartition,
+  codecs: MessageCodecs,
+  records: RecordCursor,
+  offset: number,
+  messages: Message[],
+  maxMessages: number,
+): boolean {
+  while (records.next()) {
+    if (records.offset < offset) continue
+    messages.push(decodeMessage(at, codecs, records))
+    if (messages.length >= maxMessages) return true
+  }
+  return false
+}
+
 function decodeWith(
   at: TopicPartition,
   offset: number,

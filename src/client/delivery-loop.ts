@@ -6,7 +6,7 @@ import { noRecords } from '../record/encoded-batch.js'
 import type { RecordBatch } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
-import { decodeMessage, type MessageCodecs } from './decode.js'
+import { decodeMessage, decodeMessages, type MessageCodecs } from './decode.js'
 import { type Delivery, PartitionDelivery } from './delivery.js'
 import { labelled } from './inside-handler.js'
 import type { Message } from './message.js'
@@ -394,12 +394,8 @@ export class DeliveryLoop {
       for (;;) {
         for (const batch of fetched) {
           const records = batch.isControl ? noRecords() : batch.records()
-          while (records.next()) {
-            const { offset } = records
-            if (offset < end) continue
-            messages.push(decodeMessage(at, codecs, records))
-            end = offset + 1
-            if (messages.length < dispatch.maxMessages) continue
+          while (decodeMessages(at, codecs, records, end, messages, dispatch.maxMessages)) {
+            end = endOf(messages)
             if (!(await this.#deliverBatch(messages, end, dispatch, signal))) return
             messages = []
             if (clock.turnIsSpent()) await clock.nextTurn()
@@ -413,7 +409,7 @@ export class DeliveryLoop {
       }
     } catch (error) {
       // What came before that which cannot be read or decoded is handled first.
-      if (messages.length > 0) await this.#deliverBatch(messages, end, dispatch, signal)
+      if (messages.length > 0) await this.#deliverBatch(messages, endOf(messages), dispatch, signal)
       throw error
     }
     if (this.#isInterrupted) return
@@ -524,6 +520,11 @@ export class DeliveryLoop {
     for (const messages of this.#behind.values()) messages.length = 0
     this.#behindCount = 0
   }
+}
+
+/** What follows on the last of them. */
+function endOf(messages: readonly Message[]): number {
+  return (messages[messages.length - 1] as Message).offset + 1
 }
 
 function aborted(signal: CancelSignal): Promise<void> {
