@@ -167,6 +167,7 @@ describe('a setting', () => {
 
   it('is named with the nearest key where there is no such one', () => {
     expect(outcomes('num.partitoins=3')).toEqual(['unknown to Kafka 4.2 and to ottla; did you mean num.partitions?'])
+    expect(outcomes('log.retention.in.hours=3')[0]).toContain('did you mean log.retention.hours?')
     expect(read('num.partitoins=3')).toEqual(read())
   })
 

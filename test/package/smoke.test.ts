@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import packageJson from '../../package.json' with { type: 'json' }
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -31,7 +32,7 @@ afterAll(() => rm(consumer, { recursive: true, force: true }))
 describe('the packed package', () => {
   it('holds what a user needs and nothing else', () => {
     const known =
-      /^(dist\/.+\.(js|cjs|d\.ts|d\.cts)|dist\/LICENSE-msgpackr|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
+      /^(dist\/.+\.(js|cjs|d\.ts|d\.cts)|dist\/LICENSE-msgpackr|config\/server\.properties|package\.json|README\.md|CHANGELOG\.md|LICENSE)$/
     expect(packedFiles.filter((path) => !known.test(path))).toEqual([])
     const needed = ['README.md', 'CHANGELOG.md', 'LICENSE', 'dist/LICENSE-msgpackr', 'dist/index.cjs']
     expect(packedFiles).toEqual(expect.arrayContaining(needed))
@@ -65,6 +66,14 @@ describe.each([
     const node = await found
     if (node.path === null) return skip(node.reason)
     expect((await run(node.path, [script], { cwd: consumer, timeout: 30_000 })).stdout).toBe('done\n')
+  })
+
+  it('runs the command', async ({ skip }) => {
+    const node = await found
+    if (node.path === null) return skip(node.reason)
+    const command = join(consumer, 'node_modules', 'ottla', packageJson.bin.ottla)
+    const { stdout } = await run(node.path, [command, '--version'], { cwd: consumer, timeout: 30_000 })
+    expect(stdout).toBe(`${packageJson.version}\n`)
   })
 })
 
