@@ -120,6 +120,11 @@ describe('a broker', () => {
     expect(error.message).toContain('storage')
   })
 
+  it('says whose defaults there are', async () => {
+    const error = await refusal(() => Reflect.apply(Broker.open, Broker, [{ defaults: 'postgres' }]))
+    expect(error.message).toBe("The option defaults of Broker.open is one of 'ottla', 'kafka', not 'postgres'")
+  })
+
   it('reports what opening had to mend, at once and in the end', async () => {
     const disk = new SimulatedFileSystem()
     const broker = await openBroker({ storage: new FileStorage('/data', { fileSystem: disk }) })

@@ -10,7 +10,7 @@ import {
 } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
-import { type Consumer, Kafka, logLevel } from 'kafkajs'
+import { ConfigResourceTypes, type Consumer, Kafka, logLevel } from 'kafkajs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { metadata } from '../../src/protocol/messages/metadata.js'
 import { WireClient } from '../wire/wire-client.js'
@@ -103,7 +103,21 @@ describe('a server that is started', () => {
     const cwd = folder()
     const server = run(cwd, ['server-start', '--override', ANY_PORT])
     expect(await createTopic(server, 'notes')).toBe(1)
+    const kafka = await clientOf(server)
+    const admin = kafka.admin()
+    await admin.connect()
+    const type = ConfigResourceTypes.TOPIC
+    const { resources } = await admin.describeConfigs({
+      includeSynonyms: false,
+      resources: [{ type, name: 'notes', configNames: ['retention.ms'] }],
+    })
+    const DEFAULT_CONFIG = 5
+    expect(resources[0]?.configEntries).toMatchObject([{ configValue: '604800000', configSource: DEFAULT_CONFIG }])
+    await admin.setOffsets({ groupId: 'readers', topic: 'notes', partitions: [{ partition: 0, offset: '0' }] })
+    await admin.disconnect()
     expect(await server.stop()).toBe(0)
+    const names = readdirSync(join(cwd, 'ottla-logs'))
+    expect(names.filter((name) => name.startsWith('__consumer_offsets-'))).toHaveLength(50)
     expect(server.stdout).toContain("There is no config/server.properties: Kafka's defaults hold.\n")
     expect(existsSync(join(cwd, 'ottla-logs', 'notes-0'))).toBe(true)
   })
@@ -331,6 +345,13 @@ describe('a server that cannot be started', () => {
     chmodSync(join(cwd, 'data'), 0o500)
     onTestFinished(() => chmodSync(join(cwd, 'data'), 0o700))
     expect(await failure(start(cwd))).toContain('cannot be written to')
+  })
+
+  // Not even root writes there, which a test run as root would to any other directory.
+  it.skipIf(!existsSync('/sys/kernel'))('says that no directory can be made there', async () => {
+    expect(await failure(start(folder(), ['log.dirs=/sys/kernel/ottla']))).toMatch(
+      /^Opening \/sys\/kernel\/ottla failed \(\w+\)\. Check the disk and the permissions\.\n$/,
+    )
   })
 
   it('says that a directory belongs to something else', async () => {
