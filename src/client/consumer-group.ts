@@ -166,6 +166,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       ...member,
       assignors: offeredAssignors(options.assignor),
       rebalanceTimeoutMs,
+      candidates: this.#subscription.candidates,
       subscription: (existing) => this.#subscription.names(existing),
       onAssigned: (partitions) => this.#begin(partitions),
       onRevoked: (partitions) => this.#held.giveUp(partitions, 'revoked', this.#committer),

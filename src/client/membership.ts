@@ -29,6 +29,8 @@ export interface MembershipOptions {
   readonly rebalanceTimeoutMs: number
   /** The topics that are subscribed to while these exist, those that do not exist included. */
   readonly subscription: (existing: readonly TopicMetadata[]) => string[]
+  /** The topics that the subscription may name; null for any. A member need not know of the thousands that it never reads. */
+  readonly candidates: readonly string[] | null
   /** Partitions to begin with. */
   readonly onAssigned: (partitions: TopicPartition[]) => Promise<void>
   /** Partitions to finish with; others may have them when it resolves. */
@@ -244,11 +246,9 @@ export class Membership {
       instanceId,
       subscription: decodeSubscription(metadata),
     }))
-    const { topics } = await this.#options.engine.metadata({ topics: null })
     const subscribed = new Set(members.flatMap((member) => member.subscription.topics))
-    const partitionCounts = new Map(
-      topics.filter((topic) => subscribed.has(topic.name)).map((topic) => [topic.name, topic.partitionCount]),
-    )
+    const { topics } = await this.#options.engine.metadata({ topics: [...subscribed] })
+    const partitionCounts = new Map(topics.filter(exists).map((topic) => [topic.name, topic.partitionCount]))
     const assignments = assignor.assign(members, partitionCounts)
     const holders = assignor.rebalanceProtocol === 'eager' ? holdersOf(members) : new Map<string, string>()
     return [...assignments].map(([memberId, assigned]) => {
@@ -348,7 +348,12 @@ export class Membership {
     ids: ReadonlyMap<string, string>
     version: number
   }> {
-    const { version, topics } = await this.#options.engine.metadata({ topics: null })
+    const { engine, candidates } = this.#options
+    // What an assignor of the user's gave the member beyond its subscription counts too.
+    const owned = this.#owned.map(({ topic }) => topic)
+    const wanted = candidates === null ? null : [...new Set([...candidates, ...owned])]
+    const { version, topics: answered } = await engine.metadata({ topics: wanted })
+    const topics = answered.filter(exists)
     const subscribed = this.#options.subscription(topics)
     const names = new Set(subscribed)
     const counted = topics.filter((topic) => names.has(topic.name))
@@ -373,6 +378,10 @@ function settledOrAborted(work: Promise<void>, signal: CancelSignal): Promise<vo
     signal.addEventListener('abort', onAbort, { once: true })
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
   })
+}
+
+function exists({ error }: TopicMetadata): boolean {
+  return error === null
 }
 
 function codeOf(error: unknown): string | undefined {

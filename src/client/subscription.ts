@@ -32,6 +32,11 @@ export class Subscription {
     return [...names].sort()
   }
 
+  /** All that it can ever name; null where an expression may match any topic. */
+  get candidates(): readonly string[] | null {
+    return this.#topics.some((topic) => topic instanceof RegExp) ? null : this.names([])
+  }
+
   /** A topic without a declaration comes as bytes. */
   codecs(topic: string): MessageCodecs {
     return this.#codecs.get(topic) ?? BYTES

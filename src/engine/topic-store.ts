@@ -63,6 +63,8 @@ export class TopicStore {
   readonly #options: TopicStoreOptions
   readonly #onError: (error: OttlaError) => void
   readonly #catalog = new TopicCatalog()
+  /** Partitions in the storage that no topic owns, by name: kept, since to list all for each topic that is made would cost more with each. */
+  readonly #strays = new Map<string, Set<number>>()
   readonly #logs = new Map<string, PartitionLog[]>()
   readonly #changeListeners = new Set<() => void>()
   /** Changes run one after the other: each looks at the catalog, writes, then applies what it wrote. */
@@ -125,6 +127,9 @@ export class TopicStore {
     // What a deletion left behind when the process ended in the middle of it. A stray of which nothing is known stays.
     for (const at of isReadOnly ? [] : await this.#storage.partitions()) {
       if (this.#catalog.wasDeleted(at.topic)) await this.#storage.deletePartition(at)
+      else if (at.topic !== CLUSTER_METADATA && at.partition >= (this.#catalog.get(at.topic)?.partitionCount ?? 0)) {
+        this.#addStray(at)
+      }
     }
     const { topics } = this.#catalog
     for (let first = 0; first < topics.length; first += OPENING_AT_ONCE) {
@@ -364,17 +369,28 @@ export class TopicStore {
       try {
         await this.#storage.deletePartition({ topic: name, partition })
       } catch (error) {
+        this.#addStray({ topic: name, partition })
         this.#onError(asOttlaError(error))
       }
     }
   }
 
+  #addStray({ topic, partition }: TopicPartition): void {
+    const strays = this.#strays.get(topic)
+    if (strays === undefined) this.#strays.set(topic, new Set([partition]))
+    else strays.add(partition)
+  }
+
   /** A partition that no topic owns has the name of one that is about to be: it must not come back as its beginning. */
   async #discardStrays(topics: readonly TopicState[], firstPartition: number): Promise<void> {
-    const counts = new Map(topics.map(({ name, partitionCount }) => [name, partitionCount]))
-    for (const at of await this.#storage.partitions()) {
-      const count = counts.get(at.topic) ?? 0
-      if (at.partition >= firstPartition && at.partition < count) await this.#storage.deletePartition(at)
+    for (const { name, partitionCount } of topics) {
+      const strays = this.#strays.get(name) ?? new Set()
+      for (const partition of strays) {
+        if (partition < firstPartition || partition >= partitionCount) continue
+        await this.#storage.deletePartition({ topic: name, partition })
+        strays.delete(partition)
+      }
+      if (strays.size === 0) this.#strays.delete(name)
     }
   }
 
