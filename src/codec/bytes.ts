@@ -19,7 +19,8 @@ const BYTES: Codec<Uint8Array> = {
 
 /**
  * Bytes as they are, for values that something else has encoded. What is delivered is a view of the log, without a
- * copy, which is not to be written to, and a plain Uint8Array also where a Buffer was sent. Anything but a Uint8Array is refused with OTTLA_ENCODE.
+ * copy, which is not to be written to and which other groups may get too, and a plain Uint8Array also where a Buffer was
+ * sent. Anything but a Uint8Array is refused with OTTLA_ENCODE.
  *
  * @example
  * const raw = new Topic('orders.dlq', { value: bytes(), key: bytes() })

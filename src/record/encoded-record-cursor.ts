@@ -29,7 +29,18 @@ export class EncodedRecordCursor implements RecordCursor {
   #headerCount = 0
   #headersStart = 0
 
-  constructor(batch: RecordBatch, buffer: Uint8Array, start: number, end: number) {
+  /** Views of the values by record, made by whichever cursor of the batch comes first. */
+  readonly #values: (Uint8Array | undefined)[] | undefined
+  readonly #recordCount: number
+
+  /** `values` is for the cursors of one batch that share their views of the values. */
+  constructor(
+    batch: RecordBatch,
+    buffer: Uint8Array,
+    start: number,
+    end: number,
+    values: (Uint8Array | undefined)[] | undefined,
+  ) {
     this.#bytes = buffer
     this.#memory = buffer.buffer
     this.#memoryStart = buffer.byteOffset
@@ -40,7 +51,9 @@ export class EncodedRecordCursor implements RecordCursor {
     this.#lastOffsetDelta = batch.lastOffset - batch.baseOffset
     this.#baseTimestamp = batch.baseTimestamp
     this.#logAppendTime = batch.isLogAppendTime ? batch.maxTimestamp : undefined
-    this.#remaining = batch.recordCount
+    this.#recordCount = batch.recordCount
+    this.#remaining = this.#recordCount
+    this.#values = values
     this.#hasPlainTimestamps =
       Number.isSafeInteger(this.#baseTimestamp + MAX_PLAIN_DELTA) &&
       Number.isSafeInteger(this.#baseTimestamp - MAX_PLAIN_DELTA)
@@ -188,7 +201,9 @@ export class EncodedRecordCursor implements RecordCursor {
   }
 
   get value(): Uint8Array | null {
-    return this.#view(this.#valueStart, this.#valueLength)
+    return this.#values === undefined
+      ? this.#view(this.#valueStart, this.#valueLength)
+      : this.#sharedValue(this.#values)
   }
 
   get hasValue(): boolean {
@@ -220,6 +235,17 @@ export class EncodedRecordCursor implements RecordCursor {
       headers.push([text.toString('utf8', nameStart, nameStart + nameLength), this.#view(valueStart, valueLength)])
     }
     return headers
+  }
+
+  #sharedValue(values: (Uint8Array | undefined)[]): Uint8Array | null {
+    if (this.#valueLength < 0) return null
+    const index = this.#recordCount - this.#remaining - 1
+    let value = values[index]
+    if (value === undefined) {
+      value = this.#view(this.#valueStart, this.#valueLength) as Uint8Array
+      values[index] = value
+    }
+    return value
   }
 
   /** A length that is -1 (null) or no more than what is left of the record. */

@@ -1,4 +1,4 @@
-import { json, type Message, OttlaError, Topic } from 'ottla'
+import { bytes, json, type Message, OttlaError, Topic } from 'ottla'
 import { ManualClock } from 'ottla/testing'
 import { describe, expect, it } from 'vitest'
 import { committed, deferred, drain, next, openBroker, openClient, range, Seen, send, words } from './consuming.js'
@@ -93,6 +93,35 @@ describe('run', () => {
     const broker = await openBroker()
     expect(() => broker.consumerGroup('g', options as never)).toThrow(code(expected) as Error)
     expect(() => broker.consumerGroup('', { topics: ['a'] })).toThrow(code('OTTLA_INVALID_GROUP_ID') as Error)
+  })
+})
+
+describe('groups of one topic', () => {
+  it('get the same messages as objects of their own', async () => {
+    const topic = new Topic('bytes', { value: bytes() })
+    const broker = await openBroker({}, topic)
+    const byGroup: Message<Uint8Array>[][] = [[], [], []]
+    for (const [index, messages] of byGroup.entries()) {
+      await broker.consumerGroup(`group-${index}`, { topics: [topic] }).run((message) => {
+        messages.push(message)
+        // What one group does to its message is nobody else's business.
+        if (index === 1) Object.assign(message, { key: 'changed', headers: undefined })
+      })
+    }
+    const producer = broker.producer()
+    for (let round = 0; round < 3; round++) {
+      for (const value of [1, 2]) void producer.send(topic, { key: 'k', value: Uint8Array.of(round, value) })
+      await broker.idle()
+    }
+    const [first, changed, third] = byGroup as [Message[], Message[], Message[]]
+    expect(first).toHaveLength(6)
+    expect(third).toEqual(first)
+    expect(changed.map(({ offset, value }) => [offset, value])).toEqual(
+      first.map(({ offset, value }) => [offset, value]),
+    )
+    expect(first.map(({ key, value }) => [key, value])).toEqual(
+      [0, 1, 2].flatMap((round) => [1, 2].map((value) => ['k', Uint8Array.of(round, value)])),
+    )
   })
 })
 

@@ -145,6 +145,34 @@ describe('verifyBatch', () => {
   })
 })
 
+describe('a batch that shares its values', () => {
+  it('gives each cursor the same view of a value, whichever asks first, and the same records as before', () => {
+    const builder = new RecordBatchBuilder()
+    for (const [key, value] of [
+      ['a', '1'],
+      [null, null],
+      ['c', ''],
+      [null, '4'],
+    ] as const) {
+      builder.append(1000, key === null ? null : Buffer.from(key), value === null ? null : Buffer.from(value))
+    }
+    const batch = builder.close()
+    const before = walk(batch)
+    batch.shareValues()
+    expect(walk(batch)).toEqual(before)
+    const [one, other] = [batch.records(), batch.records()]
+    // The other one asks for the second half only, and first.
+    const skipped = [other.next(), other.next(), other.next()]
+    const fromOther = [other.value, other.next() ? other.value : undefined]
+    const fromOne: unknown[] = []
+    while (one.next()) fromOne.push(one.value)
+    expect(skipped).toEqual([true, true, true])
+    expect(fromOne.map((value) => (value === null ? null : String(value)))).toEqual(['49', null, '', '52'])
+    expect(fromOne[2]).toBe(fromOther[0])
+    expect(fromOne[3]).toBe(fromOther[1])
+  })
+})
+
 describe('a cursor', () => {
   /** Where the fields of the first record stand: length, attributes, deltas, key, value, headers. */
   const LENGTH = 61

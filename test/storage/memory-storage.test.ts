@@ -51,6 +51,44 @@ function fill(log: PartitionStorage, count: number): void {
 
 const full = expect.objectContaining({ code: 'OTTLA_STORAGE_FULL' })
 
+/** The one value of the batch that begins at `offset`. */
+function valueAt(log: MemoryPartition, offset: number): Uint8Array | null {
+  const records = log.read(offset, 2 ** 20, endOf(log))[0]?.records()
+  records?.next()
+  return records?.value ?? null
+}
+
+describe('readers of what was appended last', () => {
+  const partition = (): MemoryPartition => {
+    const log = new MemoryPartition({ topic: 't', partition: 0 }, new SlabPool())
+    log.open()
+    return log
+  }
+
+  it('share their views of values from the second reader on', () => {
+    const log = partition()
+    append(log)
+    valueAt(log, 0)
+    const second = valueAt(log, 0)
+    expect(valueAt(log, 0)).toBe(second)
+    append(log)
+    // Now it is known that there are several.
+    expect(valueAt(log, 1)).toBe(valueAt(log, 1))
+    // Whoever lags behind reads for himself.
+    expect(valueAt(log, 0)).not.toBe(second)
+  })
+
+  it('get it as it is after a truncate, and up to the end that each asks for', () => {
+    const log = partition()
+    append(log, 1000)
+    append(log, 1000)
+    expect([valueAt(log, 1)?.length, valueAt(log, 1)?.length]).toEqual([930, 930])
+    log.truncate(1)
+    append(log, 500)
+    expect([valueAt(log, 1)?.length, log.read(1, 2 ** 20, 1).length, valueAt(log, 1)?.length]).toEqual([430, 0, 430])
+  })
+})
+
 describe('MemoryStorage', () => {
   it('refuses options that are unknown or out of range, at once', () => {
     const invalid = expect.objectContaining({ code: 'OTTLA_INVALID_ARGUMENT' })
