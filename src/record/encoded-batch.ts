@@ -157,7 +157,7 @@ export class EncodedBatch implements RecordBatch {
       return new EncodedRecordCursor(this, buffer, recordsAt, end, this.#sharedValues)
     }
     const decoded = decompress(compression, buffer.subarray(recordsAt, end), start)
-    return new EncodedRecordCursor(this, decoded, 0, decoded.length)
+    return new EncodedRecordCursor(this, decoded, 0, decoded.length, this.#sharedValues)
   }
 
   /** From now on its cursors give the same view of a value each time, which is made once (benchmark: memory-ten-groups). */

@@ -1,0 +1,90 @@
+// Gets clients with the ordinary package managers into .cache/clients, once for each recipe.
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { run } from './processes.mjs'
+
+const cache = fileURLToPath(new URL('../../.cache/clients', import.meta.url))
+const limitMs = 600_000
+
+/** Runs `build(folder)` in an empty folder, unless it once ran there to its end for the same recipe. */
+async function once(name, recipe, build) {
+  const folder = join(cache, name)
+  const mark = join(folder, '.installed')
+  const fingerprint = createHash('sha256').update(recipe).digest('hex')
+  if (existsSync(mark) && readFileSync(mark, 'utf8') === fingerprint) return folder
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  await build(folder)
+  writeFileSync(mark, fingerprint)
+  return folder
+}
+
+/** Resolves to the folder that has node_modules. */
+export function npmPackages(name, packages) {
+  return once(name, packages.join(' '), async (folder) => {
+    writeFileSync(join(folder, 'package.json'), '{"private":true}\n')
+    await run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', ...packages], { cwd: folder, limitMs })
+  })
+}
+
+/** Resolves to the Python that has the packages. */
+export async function pipPackages(name, packages) {
+  const folder = await once(name, packages.join(' '), async (folder) => {
+    await run('python3', ['-m', 'venv', folder], { limitMs })
+    await run(join(folder, 'bin', 'python'), ['-m', 'pip', 'install', '--quiet', ...packages], { limitMs })
+  })
+  return join(folder, 'bin', 'python')
+}
+
+/** Resolves to the class path of the artifacts, given as group:artifact:version, and what they need. */
+export async function mavenArtifacts(name, coordinates) {
+  const folder = await once(name, coordinates.join(' '), async (folder) => {
+    writeFileSync(join(folder, 'pom.xml'), pom(coordinates))
+    await run('mvn', ['-q', '-B', 'dependency:copy-dependencies', '-DoutputDirectory=lib'], { cwd: folder, limitMs })
+  })
+  return join(folder, 'lib', '*')
+}
+
+function pom(coordinates) {
+  const dependencies = coordinates.map((coordinate) => {
+    const [group, artifact, version] = coordinate.split(':')
+    return `<dependency><groupId>${group}</groupId><artifactId>${artifact}</artifactId><version>${version}</version></dependency>`
+  })
+  return `<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
+<groupId>clients</groupId><artifactId>clients</artifactId><version>1</version>
+<dependencies>${dependencies.join('')}</dependencies></project>
+`
+}
+
+/** Compiles one Java file against a class path. Resolves to the class path that has both. */
+export async function javaProgram(name, source, classPath) {
+  const folder = await once(name, readFileSync(source, 'utf8') + classPath, (folder) =>
+    run('javac', ['-d', folder, '-cp', classPath, source], { limitMs }),
+  )
+  return `${folder}:${classPath}`
+}
+
+/** Builds one Go file with the modules it needs. Resolves to the program. */
+export async function goProgram(name, source, modules) {
+  const text = readFileSync(source, 'utf8')
+  const folder = await once(name, text + modules.join(' '), async (folder) => {
+    writeFileSync(join(folder, 'main.go'), text)
+    const options = { cwd: folder, limitMs }
+    await run('go', ['mod', 'init', 'client'], options)
+    await run('go', ['get', ...modules], options)
+    await run('go', ['mod', 'tidy'], options)
+    await run('go', ['build', '-o', 'client', '.'], options)
+  })
+  return join(folder, 'client')
+}
+
+/** Resolves to the name of a command that a package of Debian brings, which is installed if it is not there. */
+export async function debianCommand(command, packageName = command) {
+  const isThere = async () => (await run('sh', ['-c', `command -v ${command}`], { exitCode: 'any' })).code === 0
+  if (await isThere()) return command
+  await run('apt-get', ['update'], { limitMs })
+  await run('apt-get', ['install', '-y', '--no-install-recommends', packageName], { limitMs })
+  return command
+}
