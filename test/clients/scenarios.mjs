@@ -63,15 +63,17 @@ export const scenarios = [
     name: 'produce with each codec, keyed and not, with headers',
     needs: ['produce', 'consume'],
     run: async ({ client, topic, helper }) => {
+      await helper.createTopic({ topic, partitions: 1 })
+      const sent = []
       for (const codec of client.codecs) {
-        const codecTopic = `${topic}-${codec}`
-        await helper.createTopic({ topic: codecTopic, partitions: 1 })
         const records = recordsFor(codec, client)
-        await client.produce({ topic: codecTopic, codec, records })
-        const seen = await client.consume({ topic: codecTopic, partition: 0, from: 'beginning', count: records.length })
-        sameRecords(seen, records, codec)
-        await isStored(helper, codecTopic, records, codec)
+        await client.produce({ topic, codec, records })
+        sent.push(...records)
       }
+      sameRecords(await client.consume({ topic, partition: 0, from: 'beginning', count: sent.length }), sent)
+      // The helper reads the first two codecs, which is enough to see that what one client writes another reads.
+      const known = sent.slice(0, 2 * recordsFor('none', client).length)
+      sameRecords(await helper.consume({ topic, partition: 0, from: 'beginning', count: known.length }), known)
     },
   },
   {
@@ -301,24 +303,17 @@ function recordsFor(codec, { emptyValues }) {
 }
 
 /** Compares what the client tells of each record with what was sent. Not each can tell all. */
-function sameRecords(seen, sent, what) {
-  assert.equal(seen.length, sent.length, what)
+function sameRecords(seen, sent) {
+  assert.equal(seen.length, sent.length)
   for (const [index, expected] of sent.entries()) {
     const record = seen[index]
-    assert.equal(record.value, expected.value, what)
-    if (record.key !== undefined) assert.equal(record.key, expected.key, what)
-    if (record.headers !== undefined) assert.deepEqual(record.headers, expected.headers, what)
+    assert.equal(record.value, expected.value)
+    if (record.key !== undefined) assert.equal(record.key, expected.key)
+    if (record.headers !== undefined) assert.deepEqual(record.headers, expected.headers)
     if (record.timestamp !== undefined && expected.timestamp !== undefined) {
-      assert.equal(record.timestamp, expected.timestamp, what)
+      assert.equal(record.timestamp, expected.timestamp)
     }
   }
-}
-
-/** The helper reads two codecs, which is enough to see that what one client writes another reads. */
-async function isStored(helper, topic, records, codec) {
-  assert.equal(await helper.endOffset({ topic }), records.length)
-  if (codec !== 'none' && codec !== 'gzip') return
-  sameRecords(await helper.consume({ topic, partition: 0, from: 'beginning', count: records.length }), records, codec)
 }
 
 function settled(helper, group, members) {

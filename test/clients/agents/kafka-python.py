@@ -77,8 +77,13 @@ def produce(topic, records, codec="none"):
         for record in records
     ]
     own.flush()
-    for future in sent:
-        future.get(timeout=60)
+    try:
+        for future in sent:
+            future.get(timeout=60)
+    except Exception:
+        # An idempotent producer of version 3 sends nothing more after a message that was refused.
+        producers.pop(codec).close()
+        raise
 
 
 def messages(topic, start, count, partition=0):

@@ -9,8 +9,11 @@ import { classicWalk } from './classic-walk.mjs'
 
 // A tool lives for a second or two: it is not worth the optimising compiler, nor threads that collect garbage.
 const JVM = ['-XX:TieredStopAtLevel=1', '-XX:+UseSerialGC', '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn']
-const PRINTED = ['timestamp', 'partition', 'offset', 'headers', 'key', 'value']
 const NULL = '<null>'
+const FORMATTED = [
+  ...['timestamp', 'partition', 'offset', 'headers', 'key', 'value'].map((part) => `print.${part}=true`),
+  `null.literal=${NULL}`,
+]
 
 export function kafkaToolsDriver(classPath, broker, { tools, properties }) {
   const java = (name, args) => [...JVM, '-cp', classPath, tools[name], ...args]
@@ -74,10 +77,7 @@ export function kafkaToolsDriver(classPath, broker, { tools, properties }) {
     consume: async (request) => {
       const { stdout } = await tool('kafka-console-consumer', [
         ...consumerArguments(await withOffset(request)),
-        ...[...PRINTED.map((part) => `print.${part}=true`), `null.literal=${NULL}`].flatMap((one) => [
-          '--property',
-          one,
-        ]),
+        ...FORMATTED.flatMap((one) => [properties.formatter, one]),
       ])
       return stdout.trimEnd().split('\n').map(recordOf)
     },
@@ -96,10 +96,7 @@ export function kafkaToolsDriver(classPath, broker, { tools, properties }) {
         java('kafka-console-consumer', [
           ...[...bootstrap, '--topic', topic, '--group', group, '--from-beginning'],
           ...['session.timeout.ms=6000', 'heartbeat.interval.ms=500'].flatMap((one) => [properties.consumer, one]),
-          ...[...PRINTED.map((part) => `print.${part}=true`), `null.literal=${NULL}`].flatMap((one) => [
-            '--property',
-            one,
-          ]),
+          ...FORMATTED.flatMap((one) => [properties.formatter, one]),
         ]),
         { onLine: (line) => records.push(recordOf(line)) },
       )
