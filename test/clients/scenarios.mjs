@@ -63,17 +63,20 @@ export const scenarios = [
     name: 'produce with each codec, keyed and not, with headers',
     needs: ['produce', 'consume'],
     run: async ({ client, topic, helper }) => {
-      await helper.createTopic({ topic, partitions: 1 })
-      const sent = []
-      for (const codec of client.codecs) {
-        const records = recordsFor(codec, client)
-        await client.produce({ topic, codec, records })
-        sent.push(...records)
-      }
-      sameRecords(await client.consume({ topic, partition: 0, from: 'beginning', count: sent.length }), sent)
       // The helper reads the first two codecs, which is enough to see that what one client writes another reads.
-      const known = sent.slice(0, 2 * recordsFor('none', client).length)
-      sameRecords(await helper.consume({ topic, partition: 0, from: 'beginning', count: known.length }), known)
+      for (const codecs of [client.codecs.slice(0, 2), client.codecs.slice(2)]) {
+        const codecTopic = `${topic}-${codecs[0]}`
+        await helper.createTopic({ topic: codecTopic, partitions: 1 })
+        const sent = []
+        for (const codec of codecs) {
+          const records = recordsFor(codec, client)
+          await client.produce({ topic: codecTopic, codec, records })
+          sent.push(...records)
+        }
+        const all = { topic: codecTopic, partition: 0, from: 'beginning', count: sent.length }
+        if (sent.length > 0) sameRecords(await client.consume(all), sent)
+        if (codecs[0] === 'none') sameRecords(await helper.consume(all), sent)
+      }
     },
   },
   {

@@ -2,6 +2,7 @@
 // A member of a group also tells its records as they come: {record}. See README.md beside this file.
 import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
+import { inspect } from 'node:util'
 
 /** The packages under test lie outside this repository's own. */
 export const requireClient = createRequire(`${process.env.OTTLA_CLIENT_FOLDER}/`)
@@ -22,7 +23,7 @@ export function serve(operations) {
       try {
         tell({ id, value: (await operations[op](request)) ?? null })
       } catch (error) {
-        tell({ id, error: `${error?.stack ?? error}` })
+        tell({ id, error: inspect(error) })
       }
     })
     .on('close', () => process.exit(0))

@@ -18,10 +18,12 @@ export function kcatDriver(command, bootstrapServers) {
     produce: async ({ topic, codec = 'none', records }) => {
       for (const { key, value, headers = {}, partition = -1 } of records) {
         const of = ['-P', '-t', topic, '-p', String(partition), '-z', codec]
-        if (key !== undefined && key !== null) of.push('-k', key)
         for (const [name, text] of Object.entries(headers)) of.push('-H', `${name}=${text}`)
+        // It skips an empty line, but not one that has a key.
         if (value === null) of.push('-Z')
-        await kcat(of, { input: `${value ?? ''}\n` })
+        const isKeyed = key !== undefined && key !== null
+        if (isKeyed) of.push('-K', '\t')
+        await kcat(of, { input: `${isKeyed ? `${key}\t` : ''}${value ?? ''}\n` })
       }
     },
     consume: async (request) => (await read(request, '-J')).stdout.trim().split('\n').map(recordOf),
