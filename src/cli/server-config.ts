@@ -157,6 +157,8 @@ function engineConfig(effective: ReadonlyMap<string, Setting>, given: Given): Re
   if (rollMs !== undefined) config['log.roll.ms'] = String(rollMs)
   const retentionBytes = given('log.retention.bytes')
   if (retentionBytes !== undefined) config['log.retention.bytes'] = String(Math.max(numberOf(retentionBytes), -1))
+  const offsetsMinutes = given('offsets.retention.minutes')
+  if (offsetsMinutes !== undefined) config['offsets.retention.ms'] = String(numberOf(offsetsMinutes) * MINUTE_MS)
   return config
 }
 

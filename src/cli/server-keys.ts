@@ -95,6 +95,12 @@ const USED_BY_THE_SERVER: readonly ServerKey[] = [
     use: 'How large a partition grows before its oldest segments are dropped; negative without limit.',
   },
   {
+    name: 'offsets.retention.minutes',
+    values: int(1),
+    kafkaDefault: '10080',
+    use: 'How long the offsets of a group without members are kept.',
+  },
+  {
     name: 'log.roll.hours',
     values: int(1),
     kafkaDefault: '168',
@@ -190,7 +196,10 @@ const REFUSED: readonly ServerKey[] = [
 /** The table. Of two rows of one name the first holds: the server's own reading goes before the engine's. */
 export const SERVER_KEYS: readonly ServerKey[] = uniqueByName([
   ...USED_BY_THE_SERVER,
-  ...listBrokerConfigs().map(engineKey),
+  // Kafka counts that one in minutes, and has no other name for it.
+  ...listBrokerConfigs()
+    .filter(({ name }) => name !== 'offsets.retention.ms')
+    .map(engineKey),
   ...USUAL_BUT_UNUSED,
   ...REFUSED,
 ])

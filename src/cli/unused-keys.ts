@@ -128,7 +128,6 @@ export const UNUSED_KEYS: readonly UnusedKeys[] = [
       'metadata.log.dir': STRING,
       'metadata.log.max.record.bytes.between.snapshots': long(1),
       'metadata.log.max.snapshot.interval.ms': long(0),
-      'metadata.log.segment.bytes': int(8388608),
       'metadata.log.segment.ms': long(),
       'metadata.max.idle.interval.ms': int(0),
       'metadata.max.retention.bytes': long(),
@@ -367,18 +366,12 @@ export const UNUSED_KEYS: readonly UnusedKeys[] = [
     },
   },
   {
-    reason: 'nothing is compacted yet',
+    reason: 'one log is compacted at a time, in turns of two milliseconds, with no buffer but the one for keys',
     keys: {
-      'log.cleaner.backoff.ms': long(0),
-      'log.cleaner.dedupe.buffer.size': long(),
-      'log.cleaner.delete.retention.ms': long(0),
       'log.cleaner.enable': BOOLEAN,
       'log.cleaner.io.buffer.load.factor': double(),
       'log.cleaner.io.buffer.size': int(0),
       'log.cleaner.io.max.bytes.per.second': double(),
-      'log.cleaner.max.compaction.lag.ms': long(1),
-      'log.cleaner.min.cleanable.ratio': double(0, 1),
-      'log.cleaner.min.compaction.lag.ms': long(0),
       'log.cleaner.threads': int(0),
     },
   },
@@ -487,14 +480,6 @@ export const UNUSED_KEYS: readonly UnusedKeys[] = [
     keys: {
       'offsets.load.buffer.size': int(1),
       'offsets.topic.compression.codec': int(),
-      'offsets.topic.segment.bytes': int(1),
-    },
-  },
-  {
-    reason: 'committed offsets are kept as long as their topic',
-    keys: {
-      'offsets.retention.check.interval.ms': long(1),
-      'offsets.retention.minutes': int(1),
     },
   },
   {

@@ -331,7 +331,7 @@ export function listBrokerConfigs(): BrokerConfig[] {
     name: config.brokerName,
     type: config.type,
     allowed: config.allowed,
-    kafkaDefault: String(defaultOf(config, 'kafka')),
+    kafkaDefault: textOf(defaultOf(config, 'kafka')),
     documentation: config.documentation,
     accepts: (value) => config.parse(value) !== undefined,
   }))

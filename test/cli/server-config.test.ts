@@ -60,6 +60,8 @@ describe('a key that is used', () => {
     'delete.topic.enable': 'false',
     'group.min.session.timeout.ms': '7000',
     'log.cleanup.policy': 'compact',
+    'log.cleaner.min.cleanable.ratio': '0.25',
+    'metadata.log.segment.bytes': '9000000',
     'log.message.timestamp.type': 'LogAppendTime',
   }
 

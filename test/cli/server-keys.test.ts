@@ -32,6 +32,8 @@ const NARROWER = new Set([
   'group.min.session.timeout.ms',
   'group.max.session.timeout.ms',
   'offset.metadata.max.bytes',
+  // Kafka takes less than it can work with, and refuses it when the cleaner starts.
+  'log.cleaner.dedupe.buffer.size',
   // Nobody could connect, or send a request.
   'max.connections',
   'socket.request.max.bytes',
