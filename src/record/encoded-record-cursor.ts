@@ -74,7 +74,7 @@ export class EncodedRecordCursor implements RecordCursor {
 
   /**
    * Steps to a record that has no headers and whose lengths and deltas take one or two bytes, as nearly every one is
-   * (benchmark: decode). False for any other, for bytes that are no record and after the last: then nothing has changed.
+   * (benchmark: record-batch). False for any other, for bytes that are no record and after the last: then nothing has changed.
    * The varints are read in place, since a function that also moves a position would cost as much again.
    */
   #nextPlain(): boolean {

@@ -128,7 +128,7 @@ export class RecordBatchBuilder {
   }
 
   /**
-   * Writes a record whose varints take one or two bytes each, as nearly every one is (benchmark: encode), and returns
+   * Writes a record whose varints take one or two bytes each, as nearly every one is (benchmark: record-batch), and returns
    * where it ends; 0, with nothing written, for any other. The varints are written in place: none of them is negative
    * but a null's length, and a function for each would cost as much again.
    */
