@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { agentDriver } from './drivers/agent-driver.mjs'
 import { kafkaToolsDriver } from './drivers/kafka-tools.mjs'
 import { kcatDriver } from './drivers/kcat.mjs'
-import { debianCommand, goProgram, mavenArtifacts, npmPackages, pipPackages } from './installation.mjs'
+import { debianCommand, goProgram, javaProgram, mavenArtifacts, npmPackages, pipPackages } from './installation.mjs'
 
 const agents = fileURLToPath(new URL('./agents', import.meta.url))
 const ALL_CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
@@ -16,10 +16,7 @@ export const clients = [
     name: 'kafka-tools',
     title: 'tools of Kafka 4.2',
     install: async () => {
-      const classPath = await mavenArtifacts('kafka-4.2.0', [
-        ...kafkaArtifacts('4.2.0'),
-        'org.apache.kafka:kafka-tools:4.2.0',
-      ])
+      const classPath = await kafka4()
       return (broker) => kafkaToolsDriver(classPath, broker, KAFKA_4)
     },
   },
@@ -29,6 +26,15 @@ export const clients = [
     install: async () => {
       const classPath = await mavenArtifacts('kafka-3.2.1', kafkaArtifacts('3.2.1'))
       return (broker) => kafkaToolsDriver(classPath, broker, KAFKA_3)
+    },
+  },
+  {
+    name: 'java',
+    title: 'Java client 4.2',
+    install: async () => {
+      const classPath = await javaProgram('java', agentFile('JavaAgent.java'), await kafka4())
+      const args = ['-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', '-cp', classPath, 'JavaAgent']
+      return (broker) => agentDriver({ command: 'java', args }, broker.bootstrapServers, { codecs: ALL_CODECS })
     },
   },
   {
@@ -94,6 +100,8 @@ function pythonClient(
     },
   }
 }
+
+const kafka4 = () => mavenArtifacts('kafka-4.2.0', [...kafkaArtifacts('4.2.0'), 'org.apache.kafka:kafka-tools:4.2.0'])
 
 const kafkaArtifacts = (version) => [`org.apache.kafka:kafka_2.13:${version}`, 'org.slf4j:slf4j-simple:1.7.36']
 

@@ -8,8 +8,19 @@ import { run } from './processes.mjs'
 const cache = fileURLToPath(new URL('../../.cache/clients', import.meta.url))
 const limitMs = 600_000
 
-/** Runs `build(folder)` in an empty folder, unless it once ran there to its end for the same recipe. */
-async function once(name, recipe, build) {
+const building = new Map()
+
+/**
+ * Runs `build(folder)` in an empty folder, unless it once ran there to its end for the same recipe. Two clients may need
+ * the same folder at once.
+ */
+function once(name, recipe, build) {
+  const folder = building.get(name) ?? built(name, recipe, build)
+  building.set(name, folder)
+  return folder
+}
+
+async function built(name, recipe, build) {
   const folder = join(cache, name)
   const mark = join(folder, '.installed')
   const fingerprint = createHash('sha256').update(recipe).digest('hex')

@@ -14,6 +14,7 @@ import { foreignBroker, startBroker } from './broker.mjs'
 import { clients, kafkajsProgram } from './clients.mjs'
 import { agentDriver, startAgent } from './drivers/agent-driver.mjs'
 import { clientTable, replaceTable } from './matrix.mjs'
+import { until } from './processes.mjs'
 import { scenarios } from './scenarios.mjs'
 
 const { values: options } = parseArgs({
@@ -65,7 +66,7 @@ async function runClient({ name, title, install }, column) {
   }
   const broker = options.against === undefined ? await startBroker(name) : foreignBroker(options.against)
   const helperAgent = startAgent(helperProgram, broker.bootstrapServers)
-  const helper = new Proxy({}, { get: (_, op) => (request) => helperAgent.request(op, request) })
+  const helper = helperOf(helperAgent)
   const helperDriver = agentDriver(helperProgram, broker.bootstrapServers, { codecs: [] })
   const client = makeDriver(broker)
   for (const [index, scenario] of chosenScenarios.entries()) {
@@ -96,6 +97,24 @@ async function runClient({ name, title, install }, column) {
   await client.close()
   await helperAgent.close()
   await broker.close()
+}
+
+/** Kafka tells of a topic before it can be used everywhere: this helper's are usable when they are made. */
+function helperOf(agent) {
+  const operations = new Proxy({}, { get: (_, op) => (request) => agent.request(op, request) })
+  return {
+    createTopic: async (request) => {
+      await operations.createTopic(request)
+      await until('the topic can be used', async () => (await operations.endOffset(request)) === 0)
+    },
+    describeTopic: operations.describeTopic,
+    listTopics: operations.listTopics,
+    produce: operations.produce,
+    consume: operations.consume,
+    lag: operations.lag,
+    describeGroup: operations.describeGroup,
+    endOffset: operations.endOffset,
+  }
 }
 
 function seconds(from) {

@@ -46,8 +46,10 @@ export const scenarios = [
       await client.alterTopic({ topic, partitions: 4 })
       await client.alterTopic({ topic, config: { 'retention.ms': '7654321' } })
       await until('the partitions are there', async () => (await client.describeTopic({ topic })).partitions === 4)
-      const { config } = await helper.describeTopic({ topic })
-      assert.equal(config['retention.ms'], '7654321')
+      await until('the config is altered', async () => {
+        const { config } = await helper.describeTopic({ topic })
+        return config['retention.ms'] === '7654321'
+      })
     },
   },
   {
