@@ -40,10 +40,7 @@ export const clients = [
   {
     name: 'kafkajs',
     title: 'kafkajs 2.2.4',
-    install: async () => {
-      const program = await kafkajsProgram()
-      return (broker) => agentDriver(program, broker.bootstrapServers, { codecs: ['none', 'gzip'] })
-    },
+    install: async () => (broker) => agentDriver(kafkajsProgram, broker.bootstrapServers, { codecs: ['none', 'gzip'] }),
   },
   {
     name: 'kcat',
@@ -133,8 +130,5 @@ const KAFKA_3 = {
   properties: { reader: '--property', formatter: '--property', consumer: '--consumer-property' },
 }
 
-/** kafkajs is the scenarios' helper too. */
-export async function kafkajsProgram() {
-  const folder = await npmPackages('kafkajs', ['kafkajs@2.2.4'])
-  return { command: process.execPath, args: [agentFile('kafkajs.mjs')], env: { OTTLA_CLIENT_FOLDER: folder } }
-}
+/** kafkajs is the scenarios' helper too, and a dependency of the development here. */
+export const kafkajsProgram = { command: process.execPath, args: [agentFile('kafkajs.mjs')] }

@@ -8,7 +8,7 @@ process.on('exit', () => {
 })
 for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(130))
 
-export function start(command, args, options = {}) {
+function start(command, args, options = {}) {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], ...options })
   running.add(child)
   const ended = new Promise((resolve) => {

@@ -37,7 +37,6 @@ if (!existsSync(fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url)
   throw new Error('the package is not built: npm run build')
 }
 
-const helperProgram = await kafkajsProgram()
 const columns = chosen.map(({ name, title }) => ({ name, title, cells: new Map(), skipped: undefined }))
 const waiting = [...chosen.entries()]
 await Promise.all(Array.from({ length: AT_ONCE }, worker))
@@ -65,9 +64,9 @@ async function runClient({ name, title, install }, column) {
     return
   }
   const broker = options.against === undefined ? await startBroker(name) : foreignBroker(options.against)
-  const helperAgent = startAgent(helperProgram, broker.bootstrapServers)
+  const helperAgent = startAgent(kafkajsProgram, broker.bootstrapServers)
   const helper = helperOf(helperAgent)
-  const helperDriver = agentDriver(helperProgram, broker.bootstrapServers, { codecs: [] })
+  const helperDriver = agentDriver(kafkajsProgram, broker.bootstrapServers, { codecs: [] })
   const client = makeDriver(broker)
   for (const [index, scenario] of chosenScenarios.entries()) {
     const lacks = scenario.needs.find((need) => (need === 'restart' ? broker.restart : client[need]) === undefined)
