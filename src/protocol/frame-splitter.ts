@@ -5,7 +5,8 @@ const LENGTH_BYTES = 4
 const FIRST_BYTES = 64 * 1024
 
 /**
- * Cuts what a socket delivers into frames. Holds at most one frame, in 64 KiB or four times what has arrived of it. Whoever announces more than `maxBytes` (Kafka's `socket.request.max.bytes`), or a negative length, gets
+ * Cuts what a socket delivers into frames. Holds at most one frame, in 64 KiB or four times what has arrived of it.
+ * Whoever announces more than `maxBytes` (Kafka's `socket.request.max.bytes`), or a negative length, gets
  * OTTLA_MALFORMED_FRAME before anything is kept: a TLS hello or an HTTP request on this port looks like that.
  */
 export class FrameSplitter {
@@ -40,8 +41,9 @@ export class FrameSplitter {
         if (this.#length === 0) {
           this.#lengthBytes = 0
           yield chunk.subarray(position, position)
-          continue
         }
+        // A chunk may end here, and memory is taken for what has come, not for nothing.
+        continue
       }
       const missing = this.#length - this.#filled
       if (this.#filled === 0 && chunk.length - position >= missing) {

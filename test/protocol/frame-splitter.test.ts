@@ -29,6 +29,17 @@ describe('a frame splitter', () => {
     )
   })
 
+  it('starts each frame anew after a chunk that ended behind a length', () => {
+    const stream = Buffer.concat([4, 7, 3].map((size) => framed(new Uint8Array(size))))
+    const splitter = new FrameSplitter(40)
+    const chunks = [stream.subarray(0, 4), stream.subarray(4, 25), stream.subarray(25)]
+    expect(chunks.flatMap((chunk) => copies(splitter.push(chunk)))).toEqual([
+      '00'.repeat(4),
+      '00'.repeat(7),
+      '00'.repeat(3),
+    ])
+  })
+
   it('does not copy a frame that came in one piece', () => {
     const chunk = Buffer.concat([framed(new Uint8Array(100)), framed(new Uint8Array(200))])
     const frames = [...new FrameSplitter(1000).push(chunk)]
