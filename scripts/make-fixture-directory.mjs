@@ -18,7 +18,9 @@ buildSync({
   platform: 'node',
   format: 'esm',
   target: 'node20',
-  banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+  },
 })
 const { Broker, FileStorage, json, Topic } = await import(pathToFileURL(outfile).href)
 

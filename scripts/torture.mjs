@@ -19,7 +19,9 @@ const bundle = (name) => {
     format: 'esm',
     target: 'node20',
     alias: { ottla: join(root, 'src/index.ts') },
-    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    banner: {
+      js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+    },
   })
   return outfile
 }

@@ -27,6 +27,7 @@ export interface GroupMetrics extends GroupCounts {
   offsets: PartitionLag[]
 }
 
+/** @internal */
 export function groupMetrics(
   { id, state, members, lag }: GroupDescription,
   ours: Iterable<AnyGroup>,

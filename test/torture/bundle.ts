@@ -14,7 +14,9 @@ export function bundleChild(outfile: string): string {
     format: 'esm',
     target: 'node20',
     alias: { ottla: join(root, 'src/index.ts') },
-    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+    banner: {
+      js: "import { createRequire as requireFrom } from 'node:module'; const require = requireFrom(import.meta.url);",
+    },
   })
   return outfile
 }
