@@ -4,8 +4,10 @@ import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
 import { inspect } from 'node:util'
 
-/** The packages under test lie outside this repository's own. */
-export const requireClient = createRequire(`${process.env.OTTLA_CLIENT_FOLDER}/`)
+/** Gets a package that lies outside this repository's own. */
+export function requireClient(name) {
+  return createRequire(`${process.env.OTTLA_CLIENT_FOLDER}/`)(name)
+}
 
 export const bootstrapServers = process.env.OTTLA_BOOTSTRAP_SERVERS
 

@@ -1,7 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { CompressionTypes, Kafka, logLevel } from 'kafkajs'
+import kafkajs from 'kafkajs'
 import { bootstrapServers, numbered, serve, tell } from './agent.mjs'
 
+const { CompressionTypes, Kafka, logLevel } = kafkajs
 const kafka = new Kafka({ brokers: [bootstrapServers], logLevel: logLevel.NOTHING, retry: { retries: 20 } })
 const codecs = { none: CompressionTypes.None, gzip: CompressionTypes.GZIP }
 

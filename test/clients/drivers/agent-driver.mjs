@@ -66,8 +66,9 @@ export function startAgent({ command, args = [], env = {} }, bootstrapServers, o
       else reject(new Error(error))
     },
   })
+  let reason
   void process_.ended.then(({ code, error }) => {
-    const reason = error ?? new Error(`the agent ended with ${code}:\n${process_.errors.slice(-20).join('\n')}`)
+    reason = error ?? new Error(`the agent ended with ${code}:\n${process_.errors.slice(-20).join('\n')}`)
     for (const { reject } of waiting.values()) reject(reason)
   })
   return {
@@ -75,6 +76,7 @@ export function startAgent({ command, args = [], env = {} }, bootstrapServers, o
     kill: process_.kill,
     request: (op, request) =>
       new Promise((resolve, reject) => {
+        if (reason !== undefined) throw reason
         const id = ++lastId
         const limit = setTimeout(() => {
           reject(new Error(`${op}: no answer after ${limitMs} ms\n${process_.errors.slice(-20).join('\n')}`))
