@@ -104,7 +104,7 @@ export class Broker extends EngineClient {
     const settings = brokerSettings(config, storage, defaults)
     const tell = onRecovery && ((report: RecoveryReport) => callSafely(onRecovery, report))
     const engine = await EmbeddedEngine.open({ storage, clock, settings, onError, onRecovery: tell })
-    return new Broker(engine, clock, new IdleWatch(clock, (at) => engine.highWatermark(at)))
+    return new Broker(engine, clock, new IdleWatch(clock, engine))
   }
 
   /** @internal For the other entry points, such as the listener of 'ottla/wire'. */
@@ -123,7 +123,8 @@ export class Broker extends EngineClient {
   /**
    * Resolves when everything sent is handled and committed: every send has settled, and every group with a member (from
    * its call of `run` on) has handled each partition that is not paused up to its end, and committed that unless it
-   * commits by hand. Exact: no time is waited for.
+   * commits by hand. A member that came over the wire counts by what it has committed, and so does a closed static one
+   * while its place is kept. Exact: no time is waited for.
    *
    * Rejects with OTTLA_GROUP_STOPPED when a failure stopped a group that has messages left, with OTTLA_CLOSED when the
    * broker closes, and with OTTLA_NEVER_IDLE inside a handler (which it would wait for), when only a manual clock that

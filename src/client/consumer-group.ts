@@ -1,5 +1,6 @@
 import type { Engine } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
+import type { ActiveGroup } from '../group/group-coordinator.js'
 import { reasonOf } from '../reason-of.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
@@ -23,7 +24,7 @@ import {
 } from './group-options.js'
 import { type Delivering, type HandledPlace, HeldPartitions } from './held-partitions.js'
 import { handlerLabel, isInside } from './inside-handler.js'
-import { type MemberProgress, progressOf } from './member-progress.js'
+import { isOfGeneration, type MemberProgress, type ProgressView, progressOf } from './member-progress.js'
 import { Membership } from './membership.js'
 import type { Message } from './message.js'
 import { MessageIterator } from './message-iterator.js'
@@ -61,10 +62,10 @@ export type AnyGroup = ConsumerGroup<any>
 const LOOKAHEAD = 256
 
 export let createConsumerGroup: (context: GroupContext, id: string, options: GroupOptions<unknown>) => AnyGroup
-export let memberProgress: (
-  member: AnyGroup,
-  highWatermark: (at: TopicPartition) => number | undefined,
-) => MemberProgress
+/** Of a member of that group, as the coordinator knows it. */
+export let memberProgress: (member: AnyGroup, group: ActiveGroup | undefined, log: ProgressView) => MemberProgress
+/** The id that the coordinator gave the member last; empty where it has none. */
+export let memberId: (member: AnyGroup) => string
 /** Ends the member. Unlike `close`, it can be waited for from anywhere but a handler of this member. */
 export let closeMember: (member: AnyGroup) => Promise<void>
 /** The partitions that the member holds, and how many of them a handler works on. */
@@ -113,7 +114,8 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
 
   static {
     createConsumerGroup = (context, id, options) => new ConsumerGroup(context, id, options)
-    memberProgress = (member, highWatermark) => member.#progress(highWatermark)
+    memberProgress = (member, group, log) => member.#progress(group, log)
+    memberId = (member) => member.#membership.identity.memberId
     closeMember = (member) => member.#leaveLoop()
     memberLoad = (member) => {
       const loops = [...member.#held.loops.values()]
@@ -487,15 +489,16 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     return this.#held.chosen(partitions)
   }
 
-  #progress(highWatermark: (at: TopicPartition) => number | undefined): MemberProgress {
+  #progress(group: ActiveGroup | undefined, log: ProgressView): MemberProgress {
+    const { isSettled, identity } = this.#membership
     return progressOf(
       {
         isClosing: this.#status === 'closing',
-        isSettled: this.#membership.isSettled,
+        isSettled: isSettled && isOfGeneration(identity, group),
         commitsItself: this.#commitsItself,
         loops: this.#held.loops.values(),
       },
-      highWatermark,
+      log,
     )
   }
 }

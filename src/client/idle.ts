@@ -1,9 +1,14 @@
 import { OttlaError } from '../errors.js'
+import type { ActiveGroup } from '../group/group-coordinator.js'
+import { decodeAssignment } from '../protocol/consumer-protocol.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import type { ClientListener } from './client.js'
-import { type AnyGroup, commitDue, memberProgress, takeUnheardFailure } from './consumer-group.js'
+import { type AnyGroup, commitDue, memberId, memberProgress, takeUnheardFailure } from './consumer-group.js'
 import { throwUncaught } from './events.js'
+import type { ProgressView } from './member-progress.js'
+import { CONSUMER_PROTOCOL_TYPE } from './membership.js'
+import { partitionName } from './partition-name.js'
 import { type Producer, pendingSends } from './producer.js'
 
 interface Outstanding {
@@ -13,26 +18,38 @@ interface Outstanding {
   readonly waitsForTime: boolean
 }
 
+/** What the embedded engine knows at once, and what it tells of. */
+export interface IdleView extends ProgressView {
+  activeGroups(): ReadonlyMap<string, ActiveGroup>
+  extentOf(at: Readonly<TopicPartition>): { logStartOffset: number; logEndOffset: number } | undefined
+  committedOffset(groupId: string, at: Readonly<TopicPartition>): number
+  watchGroups(listener: () => void): void
+}
+
 /**
  * Waits until nothing is left to do: every send is settled, and every group with a member has handled and committed
- * everything. It looks when something happened that may have brought it nearer; nothing is polled.
+ * everything. It looks when something happened that may have brought it nearer; nothing is polled. Of a member that came
+ * over the wire only what it committed can be known.
  */
 export class IdleWatch implements ClientListener {
   readonly #clock: Clock
-  readonly #highWatermark: (at: TopicPartition) => number | undefined
+  readonly #view: IdleView
   readonly #producers = new Set<Producer>()
   readonly #members = new Set<AnyGroup>()
   /** Members that a failure stopped, until another member of their group runs or the group is deleted. */
   readonly #failed = new Map<AnyGroup, OttlaError>()
   readonly #wakers = new Set<() => void>()
+  /** Ids of static members that have closed: their places are kept, and nobody is in them. */
+  readonly #absent = new Set<string>()
   /** Rises whenever something happens. */
   #progress = 0
   #waiting = 0
   #isClosed = false
 
-  constructor(clock: Clock, highWatermark: (at: TopicPartition) => number | undefined) {
+  constructor(clock: Clock, view: IdleView) {
     this.#clock = clock
-    this.#highWatermark = highWatermark
+    this.#view = view
+    view.watchGroups(this.onProgress)
   }
 
   readonly onProgress = (): void => {
@@ -57,6 +74,7 @@ export class IdleWatch implements ClientListener {
 
   onEnd(member: AnyGroup, failure: OttlaError | undefined): void {
     this.#members.delete(member)
+    this.#absent.add(memberId(member))
     if (failure !== undefined) this.#failed.set(member, failure)
     this.onProgress()
   }
@@ -114,13 +132,25 @@ export class IdleWatch implements ClientListener {
       const { count, waitForTime } = pendingSends(producer)
       if (count > 0) found.push({ what: [`${count} messages are being sent`], waitsForTime: waitForTime })
     }
+    const active = this.#view.activeGroups()
+    this.#forgetAbsent(active)
     const running = new Set<string>()
+    const present = new Set<string>()
     for (const member of this.#members) {
       running.add(member.id)
-      const { outstanding, waitsForTime, needsCommit } = memberProgress(member, this.#highWatermark)
+      present.add(memberId(member))
+      const { outstanding, waitsForTime, needsCommit } = memberProgress(member, active.get(member.id), this.#view)
       if (outstanding.length === 0) continue
       if (needsCommit) commitDue(member)
       found.push({ what: outstanding.map((what) => `group ${member.id}: ${what}`), waitsForTime })
+    }
+    for (const [groupId, group] of active) {
+      const others = group.members.filter((member) => !present.has(member.memberId))
+      const elsewhere = others.filter((member) => !this.#absent.has(member.memberId))
+      if (elsewhere.length > 0) running.add(groupId)
+      if (!running.has(groupId) || others.length === 0) continue
+      const what = this.#unhandled(groupId, { ...group, members: others })
+      if (what.length > 0) found.push({ what, waitsForTime: elsewhere.length === 0 && group.state === 'Stable' })
     }
     for (const groupId of groups) {
       if (!running.has(groupId)) found.push({ what: [`group ${groupId} has no member yet`], waitsForTime: false })
@@ -134,6 +164,32 @@ export class IdleWatch implements ClientListener {
       what: found.flatMap(({ what }) => what),
       waitsForTime: found.length > 0 && found.every(({ waitsForTime }) => waitsForTime),
     }
+  }
+
+  /** What members that are not of this process, or absent, have not committed of what the group gave them. */
+  #unhandled(groupId: string, { state, protocolType, members }: ActiveGroup): string[] {
+    if (state !== 'Stable') return [`group ${groupId}: partitions are being assigned`]
+    if (protocolType !== CONSUMER_PROTOCOL_TYPE) return []
+    const what: string[] = []
+    for (const { memberId: id, assignment } of members) {
+      for (const at of assignedPartitions(assignment)) {
+        const extent = this.#view.extentOf(at)
+        if (extent === undefined) continue
+        const committed = Math.max(this.#view.committedOffset(groupId, at), extent.logStartOffset)
+        if (committed >= extent.logEndOffset) continue
+        what.push(
+          `group ${groupId}: ${partitionName(at)} offset ${committed} is to be committed up to ${extent.logEndOffset} by member ${id}`,
+        )
+      }
+    }
+    return what
+  }
+
+  /** Of those whose places are gone there is nothing to remember. */
+  #forgetAbsent(active: ReadonlyMap<string, ActiveGroup>): void {
+    if (this.#absent.size === 0) return
+    const known = new Set([...active.values()].flatMap(({ members }) => members.map((member) => member.memberId)))
+    for (const id of this.#absent) if (!known.has(id)) this.#absent.delete(id)
   }
 
   #nextProgress(signal: AbortSignal | undefined): Promise<void> {
@@ -155,6 +211,18 @@ export class IdleWatch implements ClientListener {
       this.#failed.delete(member)
       tellUnheard(member)
     }
+  }
+}
+
+/** None where the bytes are not those of the consumer protocol: what such a member does cannot be known. */
+function assignedPartitions(assignment: Uint8Array): TopicPartition[] {
+  if (assignment.byteLength === 0) return []
+  try {
+    const { assigned } = decodeAssignment(assignment)
+    return assigned.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })))
+  } catch (error) {
+    if (OttlaError.is(error)) return []
+    throw error
   }
 }
 

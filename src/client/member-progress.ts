@@ -1,5 +1,7 @@
+import type { ActiveGroup } from '../group/group-coordinator.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { DeliveryLoop } from './delivery-loop.js'
+import type { MemberIdentity } from './membership.js'
 import { partitionName } from './partition-name.js'
 
 /** What `idle` asks a member. */
@@ -12,9 +14,14 @@ export interface MemberProgress {
   readonly needsCommit: boolean
 }
 
+/** What the embedded engine knows at once. */
+export interface ProgressView {
+  highWatermark(at: Readonly<TopicPartition>): number | undefined
+}
+
 export interface MemberState {
   readonly isClosing: boolean
-  /** False while a rebalance is under way. */
+  /** False while a rebalance is under way, whether the member has heard of it or not. */
   readonly isSettled: boolean
   readonly commitsItself: boolean
   readonly loops: Iterable<DeliveryLoop>
@@ -23,7 +30,7 @@ export interface MemberState {
 /** How far a member is from having nothing to do. */
 export function progressOf(
   { isClosing, isSettled, commitsItself, loops }: MemberState,
-  highWatermark: (at: TopicPartition) => number | undefined,
+  log: ProgressView,
 ): MemberProgress {
   const isMoving = isClosing || !isSettled
   const outstanding: string[] = []
@@ -33,7 +40,7 @@ export function progressOf(
   let isUncommitted = false
   for (const loop of loops) {
     const { position, inFlight, isPaused, waitsForTime: loopWaits } = loop.progress
-    const end = highWatermark(loop.at)
+    const end = log.highWatermark(loop.at)
     const isBehind = !isPaused && end !== undefined && position !== end
     const name = `${partitionName(loop.at)} offset ${position}`
     if (inFlight > 0) outstanding.push(`${name} is being handled`)
@@ -44,4 +51,10 @@ export function progressOf(
     if (inFlight === 0 && !isBehind) outstanding.push(`${name} is to be committed`)
   }
   return { outstanding, waitsForTime: waitsForTime && !isUncommitted, needsCommit: waitsForTime && isUncommitted }
+}
+
+/** False where the group has begun a rebalance, or has gone on without the member, who may not have heard of it yet. */
+export function isOfGeneration({ memberId, generationId }: MemberIdentity, group: ActiveGroup | undefined): boolean {
+  if (group?.state !== 'Stable' || group.generationId !== generationId) return false
+  return group.members.some((member) => member.memberId === memberId)
 }

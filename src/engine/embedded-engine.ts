@@ -1,5 +1,5 @@
 import { OttlaError } from '../errors.js'
-import { GroupCoordinator } from '../group/group-coordinator.js'
+import { type ActiveGroup, GroupCoordinator } from '../group/group-coordinator.js'
 import type {
   CommitOffsetsRequest,
   FetchedOffset,
@@ -94,6 +94,7 @@ export class EmbeddedEngine implements Engine {
   #topicChanges: Promise<unknown> = Promise.resolve()
   readonly #cleaning: BackgroundCleaning
   #time: RunningTime
+  #onGroupProgress: () => void = () => {}
   #closing: Promise<void> | undefined
 
   private constructor(options: EmbeddedEngineOptions, recovery: readonly RecoveryReport[]) {
@@ -129,6 +130,7 @@ export class EmbeddedEngine implements Engine {
       offsetsRetentionMs: settings.offsetsRetentionMs,
       offsetsRetentionCheckIntervalMs: settings.offsetsRetentionCheckIntervalMs,
       onError: (error) => this.#onError(asOttlaError(error)),
+      onProgress: () => this.#onGroupProgress(),
     })
   }
 
@@ -327,6 +329,21 @@ export class EmbeddedEngine implements Engine {
     if (log === undefined) return undefined
     const { logStartOffset, highWatermark, sizeInBytes } = log
     return { logStartOffset, logEndOffset: highWatermark, sizeInBytes }
+  }
+
+  /** The groups that have members, by their ids, without a turn of the event loop. */
+  activeGroups(): ReadonlyMap<string, ActiveGroup> {
+    return this.#coordinator.activeGroups()
+  }
+
+  /** What a group has committed for one partition, without a turn of the event loop: -1 for nothing. */
+  committedOffset(groupId: string, at: Readonly<TopicPartition>): number {
+    return this.#coordinator.committedOffset(groupId, at)
+  }
+
+  /** From now on the listener is called when a group went on to another state, and when offsets were committed. */
+  watchGroups(listener: () => void): void {
+    this.#onGroupProgress = listener
   }
 
   /** Drops what retention no longer keeps. Returns how many segments went. */

@@ -1,4 +1,5 @@
 import { OttlaError } from '../errors.js'
+import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { CommittedOffsets, type OffsetsLog } from './committed-offsets.js'
 import { coordinatorClosed, groupNotEmpty, groupNotFound, unknownMember } from './group-errors.js'
@@ -40,6 +41,16 @@ export interface GroupCoordinatorOptions {
   readonly offsetsRetentionCheckIntervalMs?: number | undefined
   /** Told what kept offsets from expiring, which no request answers for. */
   readonly onError?: ((error: unknown) => void) | undefined
+  /** Told when a group went on to another state, and when committed offsets took effect. */
+  readonly onProgress?: (() => void) | undefined
+}
+
+/** A group that has members, as it is at this moment. */
+export interface ActiveGroup {
+  readonly state: GroupState
+  readonly protocolType: string
+  readonly generationId: number
+  readonly members: readonly { readonly memberId: string; readonly assignment: Uint8Array }[]
 }
 
 const DEFAULTS = {
@@ -72,6 +83,7 @@ export class GroupCoordinator {
   readonly #offsetsRetentionMs: number
   readonly #offsetsRetentionCheckIntervalMs: number
   readonly #onError: (error: unknown) => void
+  readonly #onProgress: () => void
   readonly #openedAtMs: number
   #cancelExpiry: () => void = () => {}
   /** Groups that have or had members since start. A group may also exist by its committed offsets alone. */
@@ -90,6 +102,7 @@ export class GroupCoordinator {
     this.#offsetsRetentionCheckIntervalMs =
       options.offsetsRetentionCheckIntervalMs ?? DEFAULTS.offsetsRetentionCheckIntervalMs
     this.#onError = options.onError ?? (() => {})
+    this.#onProgress = options.onProgress ?? (() => {})
     this.#openedAtMs = options.clock.now()
   }
 
@@ -183,6 +196,7 @@ export class GroupCoordinator {
       groupId,
       offsets.filter((_, index) => results[index]?.error === null),
     )
+    this.#onProgress()
     return results
   }
 
@@ -190,6 +204,22 @@ export class GroupCoordinator {
   async fetchOffsets({ groupId, partitions }: FetchOffsetsRequest): Promise<FetchedOffset[]> {
     this.#checkOpen()
     return this.#offsets.fetch(groupId, partitions)
+  }
+
+  /** The groups that have members, by their ids, without a turn of the event loop. */
+  activeGroups(): Map<string, ActiveGroup> {
+    const active = new Map<string, ActiveGroup>()
+    for (const [groupId, group] of this.#groups) {
+      const { state, protocolType, generationId } = group
+      if (state === 'Empty') continue
+      active.set(groupId, { state, protocolType, generationId, members: group.assignments() })
+    }
+    return active
+  }
+
+  /** What a group has committed for one partition, without a turn of the event loop: -1 for nothing. */
+  committedOffset(groupId: string, at: Readonly<TopicPartition>): number {
+    return this.#offsets.fetch(groupId, [at])[0]?.offset ?? -1
   }
 
   /** Topics for which some group has committed an offset. */
@@ -336,6 +366,7 @@ export class GroupCoordinator {
     return new Group(groupId, {
       clock: this.#clock,
       initialRebalanceDelayMs: this.#initialRebalanceDelayMs,
+      onTransition: this.#onProgress,
     })
   }
 

@@ -55,6 +55,7 @@ export class Group {
   readonly groupId: string
   readonly #clock: Clock
   readonly #initialRebalanceDelayMs: number
+  readonly #onTransition: () => void
   readonly #roster: GroupRoster
   /** Ids that were given out and not joined with yet, each with what cancels its expiry. */
   readonly #reservedIds = new Map<string, () => void>()
@@ -71,10 +72,11 @@ export class Group {
   /** A preparing or completing rebalance has one deadline. */
   #cancelDeadline: () => void = () => {}
 
-  constructor(groupId: string, options: { clock: Clock; initialRebalanceDelayMs: number }) {
+  constructor(groupId: string, options: { clock: Clock; initialRebalanceDelayMs: number; onTransition: () => void }) {
     this.groupId = groupId
     this.#clock = options.clock
     this.#initialRebalanceDelayMs = options.initialRebalanceDelayMs
+    this.#onTransition = options.onTransition
     this.#roster = new GroupRoster(groupId)
     this.#emptySinceMs = options.clock.monotonic()
   }
@@ -85,6 +87,10 @@ export class Group {
 
   get protocolType(): string {
     return this.#roster.protocolType ?? ''
+  }
+
+  get generationId(): number {
+    return this.#generationId
   }
 
   /** False for a group that was only asked for, and never had a member or promised to take one. */
@@ -205,6 +211,11 @@ export class Group {
     return { protocolName: stable ? (this.#protocolName ?? '') : '', members }
   }
 
+  /** The members and what each is to consume. */
+  assignments(): { memberId: string; assignment: Uint8Array }[] {
+    return Array.from(this.#roster, ({ memberId, assignment }) => ({ memberId, assignment }))
+  }
+
   /** Of an empty group only. */
   delete(): void {
     this.#forgetReservedIds()
@@ -229,6 +240,7 @@ export class Group {
     this.#state = to
     if (to === 'Empty') this.#emptySinceMs = this.#clock.monotonic()
     if (to !== 'Stable') this.#cancelDeadline()
+    this.#onTransition()
   }
 
   #joinAsNew(memberId: string, request: JoinGroupRequest, signal: CancelSignal | undefined): Promise<JoinGroupResult> {

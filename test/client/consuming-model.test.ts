@@ -114,7 +114,7 @@ class World {
   async open(): Promise<void> {
     const settings = brokerSettings(undefined, this.#storage)
     this.#engine = await EmbeddedEngine.open({ storage: this.#storage, clock: systemClock, settings })
-    this.#watch = new IdleWatch(systemClock, (at) => this.#engine.highWatermark(at))
+    this.#watch = new IdleWatch(systemClock, this.#engine)
     this.#client = new EngineClient(this.#engine, systemClock, 'model', this.#watch)
     await this.#client.topic(topic)
   }

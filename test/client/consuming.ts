@@ -37,7 +37,7 @@ export async function openClient(): Promise<{
     clock: systemClock,
     settings: brokerSettings(undefined, storage),
   })
-  const watch = new IdleWatch(systemClock, (at) => engine.highWatermark(at))
+  const watch = new IdleWatch(systemClock, engine)
   const client = new EngineClient(engine, systemClock, 'id', watch)
   onTestFinished(() => client.close())
   return { client, engine, idle: () => watch.wait([], undefined) }

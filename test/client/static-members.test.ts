@@ -56,6 +56,24 @@ describe('a static member', () => {
     expect(seen.sort()).toEqual(renamed.sort())
   })
 
+  it('that is away keeps its messages to itself, and the group is idle when others have had them', async () => {
+    const clock = new ManualClock()
+    const broker = await openBroker({ clock }, numbers)
+    const seen: number[] = []
+    const one = await join(broker, 'one')
+    await join(broker, 'two', ({ partition }) => void seen.push(partition))
+    await broker.idle()
+    await one.member.close()
+    for (const partition of range(0, 3)) await send(broker, numbers, [0], partition)
+    await expect(broker.idle()).rejects.toMatchObject({
+      code: 'OTTLA_NEVER_IDLE',
+      message: expect.stringMatching(/group g: numbers-\d offset 0 is to be committed up to 1 by member one-/),
+    })
+    await clock.advance(10_000)
+    await broker.idle()
+    expect(seen.sort()).toEqual(range(0, 3))
+  })
+
   it('that leads comes back as a leader that assigns nothing anew', async () => {
     const broker = await openBroker({ clock: new ManualClock() }, numbers)
     const leader = await join(broker, 'leader')

@@ -52,7 +52,7 @@ async function play(interleaving: Interleaving, any: (count: number) => number):
   const clock = new SteadyClock({ now: 0 })
   const storage = new MemoryStorage()
   const engine = await EmbeddedEngine.open({ storage, clock, settings: brokerSettings(undefined, storage) })
-  const watch = new IdleWatch(clock, (at) => engine.highWatermark(at))
+  const watch = new IdleWatch(clock, engine)
   const client = new EngineClient(interleaving.around(engine), clock, 'races', watch)
   const violations: string[] = []
   const handled = new Map<string, number>()

@@ -192,4 +192,42 @@ describe('a group of which a member is in the process and another comes over the
     expect(seen.sort()).toEqual(['to 0', 'to 1', 'to 2', 'to 3'])
     await inside.close()
   })
+
+  it('is not idle until the one on the wire has committed what it was given', async () => {
+    const { broker, client } = await open()
+    await broker.topic(jobs)
+    const inside = broker.consumerGroup('workers', { topics: [jobs], assignor: 'range' })
+    await inside.run(() => {})
+    const wire = await client()
+    const { memberId, generationId } = await join(wire)
+    const asked = { groupId: 'workers', generationId, memberId, protocolType: 'consumer', protocolName: 'range' }
+    const { assignment } = await wire.request(syncGroup, 5, { ...asked, assignments: [] })
+    const given = decodeAssignment(assignment).assigned.flatMap(({ partitions }) => partitions)
+    const messages = [0, 1, 2, 3].map((partition) => ({ partition, value: 'a job' }))
+    await broker.producer().send(jobs, messages)
+
+    const commit = (committedOffset: number, partitions: readonly number[]) =>
+      wire.request(offsetCommit, 9, {
+        groupId: 'workers',
+        generationIdOrMemberEpoch: generationId,
+        memberId,
+        topics: [
+          {
+            name: 'jobs',
+            partitions: partitions.map((partitionIndex) => ({
+              partitionIndex,
+              committedOffset,
+              committedMetadata: '',
+            })),
+          },
+        ],
+      })
+    await commit(1, given.slice(1))
+    const left = `group workers: jobs-${given[0]} offset 0 is to be committed up to 1 by member ${memberId}`
+    await expect(broker.idle({ signal: AbortSignal.abort() })).rejects.toThrow(left)
+    const idle = broker.idle()
+    await commit(1, given)
+    await idle
+    await inside.close()
+  })
 })
