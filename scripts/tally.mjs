@@ -1,7 +1,7 @@
-// Adds up the JSON reports of vitest in the folder given and prints `tests: N passed, N failed`; exits with 1 when a
+// Adds up the JSON reports of vitest in the folder given and prints each test that failed, then `tests: N passed, N failed`; exits with 1 when a
 // test failed or there is no report.
 import { readdirSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 
 const directory = process.argv[2]
 const reports = readdirSync(directory).map((name) => JSON.parse(readFileSync(join(directory, name), 'utf8')))
@@ -15,5 +15,10 @@ const passed = sum((report) => report.numPassedTests)
 const failed = sum((report) => report.numFailedTests + brokenFiles(report))
 const skipped = sum((report) => report.numPendingTests + report.numTodoTests)
 
+for (const file of reports.flatMap((report) => report.testResults)) {
+  const titles = file.assertionResults.filter(({ status }) => status === 'failed').map(({ fullName }) => fullName)
+  if (file.status === 'failed' && titles.length === 0) titles.push(`the file broke: ${file.message}`)
+  for (const title of titles) console.log(`failed: ${relative(process.cwd(), file.name)}: ${title}`)
+}
 console.log(`tests: ${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`)
 process.exitCode = failed > 0 || reports.length === 0 ? 1 : 0
