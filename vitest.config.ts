@@ -16,6 +16,8 @@ const config: ViteUserConfig = {
     ],
   },
   test: {
+    // All that there are: by default one is left free, which on two is half of them.
+    maxWorkers: '100%',
     reporters: reportDirectory
       ? ['default', ['json', { outputFile: `${reportDirectory}/${process.pid}.json` }]]
       : ['default'],

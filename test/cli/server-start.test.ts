@@ -13,6 +13,7 @@ import { join } from 'node:path'
 import { ConfigResourceTypes, type Consumer, Kafka, logLevel } from 'kafkajs'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { metadata } from '../../src/protocol/messages/metadata.js'
+import { offsetCommit } from '../../src/protocol/messages/offset-commit.js'
 import { WireClient } from '../wire/wire-client.js'
 import { type CliProcess, commandLine, folders, root } from './cli-process.js'
 
@@ -113,8 +114,11 @@ describe('a server that is started', () => {
     })
     const DEFAULT_CONFIG = 5
     expect(resources[0]?.configEntries).toMatchObject([{ configValue: '604800000', configSource: DEFAULT_CONFIG }])
-    await admin.setOffsets({ groupId: 'readers', topic: 'notes', partitions: [{ partition: 0, offset: '0' }] })
     await admin.disconnect()
+    const wire = await WireClient.to(Number((await server.bootstrapServers()).split(':').at(-1)))
+    const partitions = [{ partitionIndex: 0, committedOffset: 0, committedMetadata: null }]
+    await wire.request(offsetCommit, 9, { groupId: 'readers', topics: [{ name: 'notes', partitions }] })
+    wire.socket.destroy()
     expect(await server.stop()).toBe(0)
     const names = readdirSync(join(cwd, 'ottla-logs'))
     expect(names.filter((name) => name.startsWith('__consumer_offsets-'))).toHaveLength(50)
