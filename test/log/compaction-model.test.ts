@@ -118,7 +118,7 @@ for (const [name, newPlace] of Object.entries(places)) {
           expect(left.map(({ offset }) => offset)).toEqual(wanted.map(({ offset }) => offset).sort((a, b) => a - b))
           await subject.close()
         }),
-        { numRuns: name === 'memory' ? 150 : 10 },
+        { numRuns: name === 'memory' ? 100 : 5 },
       )
     }, 60_000)
   })

@@ -198,12 +198,12 @@ describe('damaged bytes', () => {
     expect(() => decompress(codec, hex(text), 70)).toThrow(/The record batch at position 70 is damaged/)
   })
 
-  it('give typed errors only, ten thousand times', () => {
+  it('give typed errors only, two thousand times', () => {
     const seed = 20_261_126
     const random = randomFrom(seed)
     const survival = { decoded: 0, refused: 0 }
     const seeds = vectors.filter(({ compressed }) => compressed.length > 0 && compressed.length < 3000)
-    for (let round = 0; round < 10_000; round++) {
+    for (let round = 0; round < 2_000; round++) {
       const { codec, compressed } = seeds[random(seeds.length)] ?? { codec: 'gzip', compressed: Buffer.alloc(1) }
       const bytes = Buffer.from(compressed)
       for (let i = random(3); i >= 0; i--) bytes[random(bytes.length)] = random(256)
@@ -217,8 +217,8 @@ describe('damaged bytes', () => {
         survival.refused++
       }
     }
-    expect(survival.decoded).toBeGreaterThan(1_000)
-    expect(survival.refused).toBeGreaterThan(3_000)
+    expect(survival.decoded).toBeGreaterThan(200)
+    expect(survival.refused).toBeGreaterThan(600)
   })
 })
 
