@@ -404,6 +404,12 @@ export class FilePartition implements PartitionStorage {
   /** Oldest first, each before the next, so that a crash leaves a log without a hole. */
   async #drop(count: number): Promise<void> {
     const { disk, directory } = this.#place
+    try {
+      // A power cut that kept the removals and not the segment begun before them would leave no log at all.
+      await this.#syncNames()
+    } catch (cause) {
+      throw this.#fail(cause, `Syncing ${directory}`)
+    }
     for (let left = count; left > 0; left--) {
       const segment = this.#segmentAt(0)
       await this.#attempt('Removing', segment.path, () => renameAway(disk, segment))
@@ -435,7 +441,13 @@ export class FilePartition implements PartitionStorage {
       // Newest first, each before the next, so that a crash leaves a log without a hole.
       while (this.#active.baseOffset > offset) {
         const segment = this.#active
-        if (this.#segments.length === 1) this.#segments.unshift(await this.#create(offset))
+        if (this.#segments.length === 1) {
+          // For a while both are there.
+          await this.#gaps.add({ joints: [[offset, segment.baseOffset]] }, offset)
+          this.#segments.unshift(await this.#create(offset))
+          // As in a drop: there must be a log at any moment.
+          await this.#syncNames()
+        }
         await putAway(disk, directory, segment)
         this.#segments.pop()
         this.#durableEndOffset = Math.min(this.#durableEndOffset, this.#active.endOffset)
@@ -443,6 +455,7 @@ export class FilePartition implements PartitionStorage {
       }
       await removeSayings(disk, this.#active)
       await this.#active.truncateTo(offset)
+      await this.#gaps.cut(offset)
       await disk.fileSystem.syncDirectory(directory)
     } catch (cause) {
       throw this.#fail(cause, `Truncating the log of ${this.#name} to ${offset}`)

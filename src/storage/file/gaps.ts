@@ -63,6 +63,19 @@ export class Gaps {
       joints: [...joints.filter(([end]) => end >= logStart), ...(gaps.joints ?? [])],
       within: [...new Set([...within.filter((base) => base >= logStart), ...(gaps.within ?? [])])],
     }
+    await this.#replace(content)
+  }
+
+  /** Forgets those of a log that was truncated to `offset`, where a lost segment would pass for them later. */
+  async cut(offset: number): Promise<void> {
+    const joints = this.#content.joints.filter(([, base]) => base <= offset)
+    const within = this.#content.within.filter((base) => base <= offset)
+    if (joints.length < this.#content.joints.length || within.length < this.#content.within.length) {
+      await this.#replace({ joints, within })
+    }
+  }
+
+  async #replace(content: Content): Promise<void> {
     await writeFileAtomically(this.#fileSystem, join(this.#directory, GAPS_FILE), encodeChecked(content))
     this.#content = content
   }

@@ -51,8 +51,8 @@ export type Step =
   | 'failed sync, kill and open'
   | 'delete and make anew'
 
-/** Scripts that have something for each sync to save: of gaps, of replacements, of cuts. */
-export const SCRIPTS: Readonly<Record<'gaps' | 'replacements' | 'cuts', readonly Step[]>> = {
+/** Scripts that have something for each sync to save: of gaps, of replacements, of cuts, of removals. */
+export const SCRIPTS: Readonly<Record<'gaps' | 'replacements' | 'cuts' | 'removals', readonly Step[]>> = {
   gaps: [
     'append',
     'sync',
@@ -124,6 +124,33 @@ export const SCRIPTS: Readonly<Record<'gaps' | 'replacements' | 'cuts', readonly
     'drop',
     'append',
     'sync',
+    'truncate',
+    'append',
+    'sync',
+  ],
+  removals: [
+    'append',
+    'roll',
+    'append',
+    'roll',
+    'append',
+    'sync',
+    'roll',
+    'drop',
+    'append',
+    'sync',
+    'roll',
+    'drop',
+    'append',
+    'roll',
+    'drop',
+    'append',
+    'roll with a gap',
+    'drop',
+    'append with a gap',
+    'sync',
+    'roll',
+    'append',
     'truncate',
     'append',
     'sync',
