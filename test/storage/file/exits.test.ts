@@ -1,0 +1,152 @@
+import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Worker } from 'node:worker_threads'
+import { buildSync } from 'esbuild'
+import { Broker, FileStorage, string, Topic } from 'ottla'
+import { describe, expect, it } from 'vitest'
+import { parsePage } from '../../docs/markdown.js'
+import { temporaryDirectories } from './file-rig.js'
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+const directory = temporaryDirectories()
+const orders = new Topic('orders', { value: string() })
+
+/** What the page says to do about SIGTERM: its one block that has the word. */
+function recipe(): string {
+  const { blocks } = parsePage('shutdown.md', readFileSync(join(root, 'docs/shutdown.md'), 'utf8'))
+  const [block, ...others] = blocks.filter(({ text }) => text.includes('SIGTERM'))
+  expect(others).toEqual([])
+  return block?.text ?? ''
+}
+
+/**
+ * A module that sends 100 messages at once, some of which are written by a thread of the pool, says what is
+ * acknowledged, and at the 20th acknowledgement comes to an end: `end` is its code for that.
+ */
+function sendingModule(place: string, end: string, beforehand = ''): string {
+  const outfile = directory()
+  const entry = `${outfile}.ts`
+  writeFileSync(
+    entry,
+    `import { writeSync } from 'node:fs'
+    import { parentPort } from 'node:worker_threads'
+    import { Broker, FileStorage, string, Topic } from 'ottla'
+    const say = (line) => parentPort === null ? writeSync(1, line + '\\n') : parentPort.postMessage(line)
+    const broker = await Broker.open({ storage: new FileStorage(${JSON.stringify(place)}) })
+    ${beforehand}
+    const orders = await broker.topic(new Topic('orders', { value: string() }))
+    const producer = broker.producer({ batchBytes: 4096 })
+    let acknowledged = 0
+    process.on('exit', () => say('exit'))
+    const send = (n) => {
+      const value = n + ' ' + 'x'.repeat(n % 5 === 0 ? 70_000 : 500)
+      producer.send(orders, { value }).then(({ offset }) => {
+        say('acknowledged ' + offset + ' ' + n)
+        if (++acknowledged === 20) { ${end} }
+      }, (error) => say('rejected ' + error.code))
+    }
+    for (let n = 0; n < 100; n++) send(n)`,
+  )
+  buildSync({
+    entryPoints: [entry],
+    outfile: `${outfile}.mjs`,
+    bundle: true,
+    platform: 'node',
+    format: 'esm',
+    target: 'node20',
+    alias: { ottla: join(root, 'src/index.ts') },
+    nodePaths: [join(root, 'node_modules')],
+  })
+  return `${outfile}.mjs`
+}
+
+interface Ended {
+  readonly exitCode: number | null
+  readonly signal: string | null
+  readonly lines: readonly string[]
+}
+
+function run(module: string): Promise<Ended> {
+  return new Promise((resolve) => {
+    const child = execFile(process.execPath, [module], { timeout: 15_000 }, (_, stdout) => {
+      resolve({ exitCode: child.exitCode, signal: child.signalCode, lines: stdout.trim().split('\n') })
+    })
+  })
+}
+
+/** Opens what a process left: all that it said was acknowledged must be there, and nothing that is not whole. */
+async function checkLeft(place: string, lines: readonly string[]): Promise<{ kept: number; mended: string[] }> {
+  const broker = await Broker.open({ storage: new FileStorage(place) })
+  const numbers: string[] = []
+  for await (const { offset, value } of broker.reader(orders, { until: 'end' })) {
+    expect(offset).toBe(numbers.length)
+    const [number = '', padding = ''] = value.split(' ')
+    expect(padding).toBe('x'.repeat(Number(number) % 5 === 0 ? 70_000 : 500))
+    numbers.push(number)
+  }
+  for (const line of lines) {
+    const [word, offset, number] = line.split(' ')
+    if (word === 'acknowledged') expect(numbers[Number(offset)]).toBe(number)
+  }
+  const mended = broker.recovery.map(({ kind }) => kind)
+  await broker.close()
+  const again = await Broker.open({ storage: new FileStorage(place) })
+  expect(again.recovery).toEqual([])
+  await again.close()
+  return { kept: numbers.length, mended }
+}
+
+function acknowledgedIn(lines: readonly string[]): number {
+  return lines.filter((line) => line.startsWith('acknowledged')).length
+}
+
+describe('a process that ends while sends are under way', () => {
+  it.each([
+    ['by process.exit', 'process.exit(3)', [3, null]],
+    ['by an error that nobody catches', "setImmediate(() => { throw new Error('broken') })", [1, null]],
+    ['by a rejection that nobody handles', "Promise.reject(new Error('broken'))", [1, null]],
+    ['by SIGTERM', "process.kill(process.pid, 'SIGTERM')", [null, 'SIGTERM']],
+  ])('%s acknowledges nothing that is not there, and leaves a log that opens', async (_, end, expected) => {
+    const place = directory()
+    const { exitCode, signal, lines } = await run(sendingModule(place, end))
+    expect([exitCode, signal]).toEqual(expected)
+    const acknowledged = acknowledgedIn(lines)
+    expect(acknowledged).toBeGreaterThanOrEqual(20)
+    expect(acknowledged).toBeLessThan(100)
+    if (signal === null) expect(lines.at(-1)).toBe('exit')
+    expect(lines.filter((line) => line.startsWith('rejected'))).toEqual([])
+    const { kept, mended } = await checkLeft(place, lines)
+    expect(kept).toBeGreaterThanOrEqual(acknowledged)
+    expect(['torn-tail', 'rewritten-tail']).toEqual(expect.arrayContaining(mended))
+  })
+
+  it('by SIGTERM with the recipe of the documentation acknowledges what was sent, and closes in order', async () => {
+    const place = directory()
+    const end = "process.once('SIGTERM', () => setImmediate(send, 100)); process.kill(process.pid, 'SIGTERM')"
+    const { exitCode, lines } = await run(sendingModule(place, end, recipe()))
+    expect(exitCode).toBe(0)
+    expect(lines.slice(-1)).toEqual(['exit'])
+    expect(lines.filter((line) => line.startsWith('rejected'))).toEqual(['rejected OTTLA_CLOSED'])
+    expect(acknowledgedIn(lines)).toBe(100)
+    expect(await checkLeft(place, lines)).toEqual({ kept: 100, mended: [] })
+  })
+})
+
+describe('a worker thread that is terminated while sends are under way', () => {
+  it('acknowledges nothing that is not there, and lets its process open the log', async () => {
+    const place = directory()
+    const worker = new Worker(sendingModule(place, "say('enough')"))
+    const lines: string[] = []
+    worker.on('message', (line: string) => lines.push(line))
+    while (!lines.includes('enough')) await once(worker, 'message')
+    await worker.terminate()
+    const acknowledged = acknowledgedIn(lines)
+    expect(acknowledged).toBeLessThan(100)
+    const { kept, mended } = await checkLeft(place, lines)
+    expect(kept).toBeGreaterThanOrEqual(acknowledged)
+    expect(['torn-tail', 'rewritten-tail']).toEqual(expect.arrayContaining(mended))
+  })
+})
