@@ -9,7 +9,7 @@ const WORKLOADS: readonly (readonly [steps: readonly Step[], search: CrashSearch
   [SCRIPTS.gaps, { seed: 1, random: 0, logs: 1 }],
   [SCRIPTS.replacements, { seed: 1, random: 2, logs: 1 }],
   [SCRIPTS.cuts, { seed: 1, random: 2, logs: 1 }],
-  [SCRIPTS.removals, { seed: 1, random: 2, logs: 1 }],
+  [SCRIPTS.removals, { seed: 3, random: 2, logs: 1 }],
 ]
 
 /** Who asked for a sync: the functions of the storage on the way to it. */
