@@ -5,7 +5,16 @@ import { fileURLToPath } from 'node:url'
 import { agentDriver } from './drivers/agent-driver.mjs'
 import { kafkaToolsDriver } from './drivers/kafka-tools.mjs'
 import { kcatDriver } from './drivers/kcat.mjs'
-import { debianCommand, goProgram, javaProgram, mavenArtifacts, npmPackages, pipPackages } from './installation.mjs'
+import {
+  debianCommand,
+  goProgram,
+  javaProgram,
+  kafkaArtifacts,
+  kafkaClassPath,
+  mavenArtifacts,
+  npmPackages,
+  pipPackages,
+} from './installation.mjs'
 
 const agents = fileURLToPath(new URL('./agents', import.meta.url))
 const ALL_CODECS = ['none', 'gzip', 'snappy', 'lz4', 'zstd']
@@ -16,7 +25,7 @@ export const clients = [
     name: 'kafka-tools',
     title: 'tools of Kafka 4.2',
     install: async () => {
-      const classPath = await kafka4()
+      const classPath = await kafkaClassPath()
       return (broker) => kafkaToolsDriver(classPath, broker, KAFKA_4)
     },
   },
@@ -32,7 +41,7 @@ export const clients = [
     name: 'java',
     title: 'Java client 4.2',
     install: async () => {
-      const classPath = await javaProgram('java', agentFile('JavaAgent.java'), await kafka4())
+      const classPath = await javaProgram('java', agentFile('JavaAgent.java'), await kafkaClassPath())
       const args = ['-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', '-cp', classPath, 'JavaAgent']
       return (broker) => agentDriver({ command: 'java', args }, broker.bootstrapServers, { codecs: ALL_CODECS })
     },
@@ -97,10 +106,6 @@ function pythonClient(
     },
   }
 }
-
-const kafka4 = () => mavenArtifacts('kafka-4.2.0', [...kafkaArtifacts('4.2.0'), 'org.apache.kafka:kafka-tools:4.2.0'])
-
-const kafkaArtifacts = (version) => [`org.apache.kafka:kafka_2.13:${version}`, 'org.slf4j:slf4j-simple:1.7.36']
 
 const KAFKA_4 = {
   tools: {

@@ -58,6 +58,16 @@ export async function mavenArtifacts(name, coordinates) {
   return join(folder, 'lib', '*')
 }
 
+/** Resolves to the class path of Apache Kafka 4.2, with its tools. */
+export function kafkaClassPath() {
+  return mavenArtifacts('kafka-4.2.0', [...kafkaArtifacts('4.2.0'), 'org.apache.kafka:kafka-tools:4.2.0'])
+}
+
+/** What a Kafka of that version is made of, save for its tools. */
+export function kafkaArtifacts(version) {
+  return [`org.apache.kafka:kafka_2.13:${version}`, 'org.slf4j:slf4j-simple:1.7.36']
+}
+
 function pom(coordinates) {
   const dependencies = coordinates.map((coordinate) => {
     const [group, artifact, version] = coordinate.split(':')
