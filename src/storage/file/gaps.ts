@@ -31,11 +31,16 @@ export class Gaps {
     this.#content = content
   }
 
+  /** Of a log in which nothing is missing. */
+  static none(fileSystem: FileSystem, directory: string): Gaps {
+    return new Gaps(fileSystem, directory, { joints: [], within: [] })
+  }
+
   /** Throws OTTLA_CORRUPTION where the file is not the one that was written. */
   static async read(fileSystem: FileSystem, directory: string): Promise<Gaps> {
     const path = join(directory, GAPS_FILE)
     const bytes = await readFile(fileSystem, path)
-    if (bytes === undefined) return new Gaps(fileSystem, directory, { joints: [], within: [] })
+    if (bytes === undefined) return Gaps.none(fileSystem, directory)
     const content = contentOf(bytes)
     if (content !== undefined) return new Gaps(fileSystem, directory, content)
     const reason = 'it is not the list of gaps that was written'

@@ -56,14 +56,14 @@ export async function recoverPartition(context: RecoveryContext): Promise<Recove
   const names = await finishWhatWasUnderWay(disk, directory, listed)
   const bases = offsetsOf(names, LOG_SUFFIX)
   const snapshots = offsetsOf(names, SNAPSHOT_SUFFIX)
-  const gaps = await Gaps.read(fileSystem, directory)
+  const gaps = names.includes(GAPS_FILE) ? await Gaps.read(fileSystem, directory) : Gaps.none(fileSystem, directory)
   if (bases.length === 0) {
     if (names.every(mayPrecedeLog) && (context.mark?.segments.length ?? 0) === 0) {
       // They speak of a log that a power cut took before anything of it was durable.
       for (const name of names) {
         if (name === GAPS_FILE || name.endsWith(SNAPSHOT_SUFFIX)) await fileSystem.unlink(join(directory, name))
       }
-      const gaps = await Gaps.read(fileSystem, directory)
+      const gaps = Gaps.none(fileSystem, directory)
       return { segments: [], snapshots: [], gaps, durableMark: undefined, isDurable: false }
     }
     throw missing(join(directory, `*${LOG_SUFFIX}`), 0, 'its log files are missing')
@@ -120,10 +120,8 @@ async function restoreFromMark(
     if (sizeInBytes !== known.sizeInBytes) throw wrongSize(segment.path, sizeInBytes, known)
     segment.restore(known)
     if (known.sizeInBytes === 0) continue
-    const [offsetPath, timePath] = segment.indexPaths
-    const isWhole = async (path: string, bytes: number | undefined): Promise<boolean> =>
-      present.has(path) && (await fileSystem.stat(path))?.sizeInBytes === bytes
-    if (!(await isWhole(offsetPath, known.indexBytes)) || !(await isWhole(timePath, known.timeIndexBytes))) {
+    // Those that are there and not what they should be are found out when they are first used.
+    if (known.indexBytes === undefined || !segment.indexPaths.every((path) => present.has(path))) {
       staleIndexes.push(segment)
     }
   }

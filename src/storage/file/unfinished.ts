@@ -44,7 +44,10 @@ export async function finishWhatWasUnderWay(
   }
   const swap = names.find((name) => offsetInName(name, LOG_SUFFIX + SWAP_SUFFIX) !== undefined)
   // Read before anything is changed, since it may be damaged.
-  const replacement = await readReplacement(fileSystem, path(REPLACEMENT_FILE), swap && path(swap))
+  const replacement =
+    swap !== undefined || left.has(REPLACEMENT_FILE)
+      ? await readReplacement(fileSystem, path(REPLACEMENT_FILE), swap && path(swap))
+      : undefined
   for (const name of names) {
     if (name.endsWith(CLEANED_SUFFIX) || name.endsWith(TEMPORARY_SUFFIX)) await remove(name)
   }
@@ -124,7 +127,7 @@ async function readReplacement(
   const bytes = await readFile(fileSystem, path)
   // The checksum says that these are the bytes that were written.
   const value = bytes && (decodeChecked(bytes) as Replacement | undefined)
-  if (value !== undefined || (swapPath === undefined && bytes === undefined)) return value
+  if (value !== undefined) return value
   throw corruption({
     file: swapPath ?? path,
     position: 0,
