@@ -15,8 +15,8 @@ export interface Ended {
   readonly stderr: string
 }
 
-/** Runs a module that imports from 'ottla', built as a user gets it, in a process of its own until that ends by itself. */
-export function runModule(source: string, timeoutMs = 10_000): Promise<Ended> {
+/** Builds a module that imports from 'ottla' as a user gets it. Returns the file, which is there until the test ends. */
+export function buildModule(source: string): string {
   const place = mkdtempSync(join(tmpdir(), 'ottla-child-'))
   onTestFinished(() => rmSync(place, { recursive: true, force: true }))
   // What ottla depends on is found where the project has it.
@@ -33,8 +33,14 @@ export function runModule(source: string, timeoutMs = 10_000): Promise<Ended> {
     target: 'node20',
     alias: { ottla: join(root, 'src/index.ts'), 'ottla/testing': join(root, 'src/testing/index.ts') },
   })
+  return outfile
+}
+
+/** Runs such a module in a process of its own until that ends by itself. */
+export function runModule(source: string, timeoutMs = 10_000): Promise<Ended> {
+  const module = buildModule(source)
   return new Promise((resolve) => {
-    execFile(process.execPath, [outfile], { timeout: timeoutMs }, (error, stdout, stderr) => {
+    execFile(process.execPath, [module], { timeout: timeoutMs }, (error, stdout, stderr) => {
       resolve({ exitCode: error === null ? 0 : typeof error.code === 'number' ? error.code : null, stdout, stderr })
     })
   })

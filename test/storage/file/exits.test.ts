@@ -1,13 +1,13 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
-import { buildSync } from 'esbuild'
 import { Broker, FileStorage, string, Topic } from 'ottla'
 import { describe, expect, it } from 'vitest'
 import { parsePage } from '../../docs/markdown.js'
+import { buildModule } from '../../rulings/child-process.js'
 import { temporaryDirectories } from './file-rig.js'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
@@ -27,10 +27,7 @@ function recipe(): string {
  * acknowledged, and at the 20th acknowledgement comes to an end: `end` is its code for that.
  */
 function sendingModule(place: string, end: string, beforehand = ''): string {
-  const outfile = directory()
-  const entry = `${outfile}.ts`
-  writeFileSync(
-    entry,
+  return buildModule(
     `import { writeSync } from 'node:fs'
     import { parentPort } from 'node:worker_threads'
     import { Broker, FileStorage, string, Topic } from 'ottla'
@@ -50,17 +47,6 @@ function sendingModule(place: string, end: string, beforehand = ''): string {
     }
     for (let n = 0; n < 100; n++) send(n)`,
   )
-  buildSync({
-    entryPoints: [entry],
-    outfile: `${outfile}.mjs`,
-    bundle: true,
-    platform: 'node',
-    format: 'esm',
-    target: 'node20',
-    alias: { ottla: join(root, 'src/index.ts') },
-    nodePaths: [join(root, 'node_modules')],
-  })
-  return `${outfile}.mjs`
 }
 
 interface Ended {
