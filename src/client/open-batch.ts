@@ -26,6 +26,8 @@ export class OpenBatch {
   readonly builder: RecordBatchBuilder = new RecordBatchBuilder()
   /** What the records count against the producer's `maxInFlightBytes`. */
   bytes = 0
+  /** The turn of its batcher in which it filled; -1 where it closed for another reason. */
+  closedInTurn = -1
   /** Who waits for all of it: a flush. */
   readonly watchers: (() => void)[] = []
   /** Of each record: its time, and what its sender calls it, if that sent several. */
@@ -46,6 +48,10 @@ export class OpenBatch {
 
   constructor() {
     this.#settled = this.#promise()
+  }
+
+  get memoryBytes(): number {
+    return this.builder.memoryBytes + this.#timestamps.byteLength + this.#slots.byteLength
   }
 
   /** Adds a record that was sent alone. Resolves with where it went. */
@@ -196,19 +202,26 @@ export class OpenBatch {
   }
 }
 
-/** How many emptied batches a producer keeps. */
-const KEPT_BATCHES = 16
+/** Memory of emptied batches that a producer keeps: of thousands that hold a message each, or of some that were full. */
+const KEPT_BYTES = 4 * 2 ** 20
 
 /** Emptied batches of one producer, whose memory serves the next ones, whichever partition they are for. */
 export class BatchPool {
   readonly #batches: OpenBatch[] = []
+  #keptBytes = 0
 
   take(): OpenBatch {
-    return this.#batches.pop() ?? new OpenBatch()
+    const batch = this.#batches.pop()
+    if (batch === undefined) return new OpenBatch()
+    this.#keptBytes -= batch.memoryBytes
+    return batch
   }
 
   give(batch: OpenBatch): void {
     batch.clear()
-    if (this.#batches.length < KEPT_BATCHES) this.#batches.push(batch)
+    const { memoryBytes } = batch
+    if (this.#keptBytes + memoryBytes > KEPT_BYTES) return
+    this.#keptBytes += memoryBytes
+    this.#batches.push(batch)
   }
 }

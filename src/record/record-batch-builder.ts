@@ -69,6 +69,11 @@ export class RecordBatchBuilder {
     return this.#recordCount
   }
 
+  /** Of memory that it has, used or not. */
+  get memoryBytes(): number {
+    return this.#memory.length
+  }
+
   /** The exact size of the batch if it were closed now, header included. */
   get sizeInBytes(): number {
     return this.#position
