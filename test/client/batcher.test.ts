@@ -92,9 +92,22 @@ describe('a batcher without a linger', () => {
 
   it('hands over a full batch at once, also during a write', async () => {
     const rig = new Rig({ batchBytes: 300 })
-    for (const value of ['a', 'b', 'c', 'd']) rig.append(value.repeat(100))
-    expect(rig.produced.map(({ values }) => values.length)).toEqual([1, 1, 1])
-    expect(rig.closed).toBe(3)
+    rig.append('a'.repeat(100))
+    await nextTurn()
+    for (const value of ['b', 'c', 'd', 'e']) rig.append(value.repeat(100))
+    expect(rig.produced.map(({ values }) => values.length)).toEqual([1, 1, 1, 1])
+    expect(rig.closed).toBe(4)
+    await nextTurn()
+    expect(rig.produced).toHaveLength(4)
+  })
+
+  it('hands over what else the turn sent with the batch that it filled, where no write was under way before', async () => {
+    const rig = new Rig({ batchBytes: 300 })
+    for (const value of ['a', 'b', 'c']) rig.append(value.repeat(100))
+    expect(rig.produced).toHaveLength(2)
+    await nextTurn()
+    expect(rig.produced).toHaveLength(3)
+    rig.append('d')
     await nextTurn()
     expect(rig.produced).toHaveLength(3)
   })

@@ -166,7 +166,9 @@ describe('append', () => {
     const { open, syncs, clock, writes } = await rig()
     const log = await open({ acknowledgeAfter: 'sync' })
     syncs.hold()
-    const appended = [0, 1, 2].map(() => log.append(batchOf([{}])))
+    const appended = [log.append(batchOf([{}]))]
+    await clock.advance(0)
+    for (let more = 0; more < 2; more++) appended.push(log.append(batchOf([{}])))
     expect(await outcomesNow(clock, ...appended)).toEqual(['pending', 'pending', 'pending'])
     expect(writes).toEqual([[0]])
     expect([log.highWatermark, await log.read(0, 1000)]).toEqual([0, []])
@@ -176,6 +178,19 @@ describe('append', () => {
     syncs.release()
     await Promise.all(appended)
     expect(log.highWatermark).toBe(3)
+  })
+
+  it('shares a sync with all that the same turn appends, microtasks included', async () => {
+    const { open, syncs, clock, writes } = await rig()
+    const log = await open({ acknowledgeAfter: 'sync' })
+    syncs.hold()
+    const appended = [log.append(batchOf([{}])), log.append(batchOf([{}]))]
+    await Promise.resolve()
+    appended.push(log.append(batchOf([{}])))
+    expect(await outcomesNow(clock, ...appended)).toEqual(Array(3).fill('pending'))
+    expect(writes).toEqual([[0, 1, 2]])
+    syncs.release()
+    expect(await outcomesNow(clock, ...appended)).toEqual(Array(3).fill('done'))
   })
 
   it('calls back when the high watermark rises, until told to stop', async () => {
@@ -215,7 +230,9 @@ describe('append', () => {
     const log = await open({ acknowledgeAfter: 'sync' })
     await log.append(batchOf([{}]))
     syncs.hold()
-    const waiting = [log.append(batchOf([{}])), log.append(batchOf([{}])), log.applyRetention()]
+    const waiting: Promise<unknown>[] = [log.append(batchOf([{}]))]
+    await clock.advance(0)
+    waiting.push(log.append(batchOf([{}])), log.applyRetention())
     const outcomes = outcomesNow(clock, ...waiting)
     await clock.advance(0)
     syncs.failure = new Error('disk')
@@ -403,7 +420,9 @@ describe('close', () => {
     const { open, syncs, clock } = await rig()
     const log = await open({ acknowledgeAfter: 'sync' })
     syncs.hold()
-    const before = [log.append(batchOf([{}])), log.append(batchOf([{}]))]
+    const before = [log.append(batchOf([{}]))]
+    await clock.advance(0)
+    before.push(log.append(batchOf([{}])))
     const closed = [log.close(), log.close()]
     await expect(log.append(batchOf([{}]))).rejects.toMatchObject({ code: 'OTTLA_CLOSED' })
     await expect(log.applyRetention()).rejects.toMatchObject({ code: 'OTTLA_CLOSED' })
