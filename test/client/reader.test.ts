@@ -88,6 +88,24 @@ describe('a reader', () => {
     expect(await reader.next()).toEqual({ done: true, value: undefined })
   })
 
+  it('answers in the order in which it was asked, and ends for good', async () => {
+    const { broker, producer } = await filled()
+    const reader = broker.reader(numbers, { partition: 0, until: { offset: 12 } })
+    const asked = Array.from({ length: 14 }, () => reader.next())
+    expect((await Promise.all(asked.slice(0, 10))).map(({ value }) => value.value)).toEqual(range(0, 10))
+    await producer.send(numbers, [
+      { value: 10, partition: 0 },
+      { value: 11, partition: 0 },
+    ])
+    asked.push(reader.next())
+    expect((await Promise.all(asked.slice(10))).map(({ value }) => value?.value ?? 'end')).toEqual([
+      10,
+      11,
+      ...Array(3).fill('end'),
+    ])
+    expect(await reader.next()).toEqual({ done: true, value: undefined })
+  })
+
   it('returns at once, though a message is waited for', async () => {
     const { broker } = await filled()
     const reader = broker.reader(numbers, { from: 'latest' })
