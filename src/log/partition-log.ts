@@ -57,12 +57,15 @@ interface PendingAppend {
 interface Write {
   readonly entries: readonly PendingAppend[]
   readonly endOffset: number
+  readonly sizeInBytes: number
   /** Where a new segment begins before it, if one does. */
   readonly rollAt: number | undefined
 }
 
 /** How much of the log is read at a time to rebuild the state of its producers. */
 const REPLAY_BYTES = 1 << 20
+/** Behind so much of the log the state of its producers is kept anew: what a crash leaves is read from there. */
+const SNAPSHOT_INTERVAL_BYTES = 8 << 20
 /** What one write takes at most, unless a single batch is larger: so that a long queue is acknowledged bit by bit. */
 const WRITE_BYTES = 8 << 20
 
@@ -97,6 +100,8 @@ export class PartitionLog {
   readonly #changes: (() => Promise<void>)[] = []
   /** The offset at which the producers' state was last kept. */
   #savedAt = -1
+  /** Appended since then. */
+  #unsavedBytes = 0
   #busy = false
   #drained: Promise<void> = Promise.resolve()
   #status: 'open' | 'failed' | 'closing' | 'closed' = 'open'
@@ -315,6 +320,9 @@ export class PartitionLog {
         if (appended !== undefined) await appended
         if (this.#acknowledgeAfter === 'sync') await this.#sync()
         this.#acknowledge(write)
+        this.#unsavedBytes += write.sizeInBytes
+        // Whoever waits for an acknowledgement has it already.
+        if (this.#unsavedBytes >= SNAPSHOT_INTERVAL_BYTES) await this.#saveProducers(this.#logEndOffset)
       } catch (error) {
         const failure = OttlaError.is(error) ? error : this.#storageFailed(error)
         for (const entry of write.entries) settle(entry, undefined, failure)
@@ -359,7 +367,7 @@ export class PartitionLog {
       if (rollAt !== undefined) break
     }
     this.#pending = taken === this.#pending.length ? [] : this.#pending.slice(taken)
-    return { entries, endOffset, rollAt }
+    return { entries, endOffset, sizeInBytes: bytes, rollAt }
   }
 
   /** Settles the entry of an idempotent producer at once if it is a repetition or out of order. */
@@ -451,7 +459,10 @@ export class PartitionLog {
     let from = Math.max(this.#storage.segments[0]?.baseOffset ?? 0, this.#savedAt)
     while (from < this.#logEndOffset) {
       const batches = await this.#storage.read(from, REPLAY_BYTES, this.#logEndOffset)
-      for (const batch of batches) if (batch.producerId >= 0) this.#producers.update(batch)
+      for (const batch of batches) {
+        this.#unsavedBytes += batch.sizeInBytes
+        if (batch.producerId >= 0) this.#producers.update(batch)
+      }
       from = (batches.at(-1)?.lastOffset ?? this.#logEndOffset) + 1
     }
   }
@@ -473,6 +484,7 @@ export class PartitionLog {
    */
   async #saveProducers(offset: number): Promise<void> {
     if (offset === this.#savedAt || offset === 0) return
+    this.#unsavedBytes = 0
     try {
       await this.#storage.saveSnapshot(offset, this.#producers.snapshot())
       this.#savedAt = offset

@@ -245,6 +245,31 @@ describe('append', () => {
     expect([log.highWatermark, await baseOffsets(log)]).toEqual([1, [0]])
   })
 
+  it('keeps the state of producers now and then, so that a log that was not closed is read from there alone', async () => {
+    let kept: { offset: number; bytes: Uint8Array } | undefined
+    const reads: number[] = []
+    const { storage, open } = await rig({
+      saveSnapshot: (offset, bytes) => {
+        kept = { offset, bytes }
+      },
+      loadSnapshot: () => kept,
+    })
+    const { read } = storage
+    storage.read = (offset, ...more) => {
+      reads.push(offset)
+      return read(offset, ...more)
+    }
+    const numbered = (baseSequence: number): EncodedBatch =>
+      batchOf([{ value: new Uint8Array(1_000_000) }], { producerId: 1, producerEpoch: 0, baseSequence })
+    const settings = { ...SETTINGS, segmentBytes: 1 << 26 }
+    const log = await open({ settings })
+    for (let sequence = 0; sequence < 10; sequence++) await log.append(numbered(sequence))
+    const reopened = await open({ settings })
+    expect(reads).toEqual([9])
+    expect((await reopened.append(numbered(8))).baseOffset).toBe(8)
+    expect((await reopened.append(numbered(10))).baseOffset).toBe(10)
+  })
+
   it('stamps its own time on a topic with LogAppendTime', async () => {
     const { open, clock } = await rig()
     const log = await open({ settings: { ...SETTINGS, messageTimestampType: 'LogAppendTime' } })

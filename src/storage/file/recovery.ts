@@ -87,9 +87,10 @@ export async function recoverPartition(context: RecoveryContext): Promise<Recove
   }
   await removeOrphans(disk, directory, names, bases)
   const endOffset = last?.endOffset ?? 0
-  for (const offset of snapshots.filter((offset) => offset > endOffset)) {
-    await fileSystem.unlink(offsetPath(directory, offset) + SNAPSHOT_SUFFIX)
-  }
+  const beyond = snapshots.filter((offset) => offset > endOffset)
+  for (const offset of beyond) await fileSystem.unlink(offsetPath(directory, offset) + SNAPSHOT_SUFFIX)
+  // One that a power cut brought back would be believed once the log is as long again.
+  if (beyond.length > 0) await fileSystem.syncDirectory(directory)
   return { segments, snapshots: snapshots.filter((offset) => offset <= endOffset), gaps, durableMark, isDurable: true }
 }
 
