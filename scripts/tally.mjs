@@ -1,5 +1,5 @@
-// Adds up the JSON reports of vitest in the folder given and prints each test that failed, then `tests: N passed, N failed`; exits with 1 when a
-// test failed or there is no report.
+// Adds up the reports in the folder given, which vitest writes as JSON and others in its shape, and prints each test
+// that failed, then `tests: N passed, N failed`; exits with 1 when a test failed or there is no report.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 

@@ -6,9 +6,25 @@ import { fileURLToPath } from 'node:url'
 import { run } from './processes.mjs'
 
 const cache = fileURLToPath(new URL('../../.cache/clients', import.meta.url))
-const limitMs = 600_000
+/** A download that hangs is begun again sooner than a run would be given up. */
+const LIMIT_MS = 240_000
+const ATTEMPTS = 3
+const PAUSE_MS = 3000
 
 const building = new Map()
+
+/** Runs a command that downloads: what failed is tried again, since registries are far and now and then busy. */
+async function fetching(command, args, options) {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await run(command, args, { ...options, limitMs: LIMIT_MS })
+    } catch (error) {
+      if (error.code === 'ENOENT' || attempt === ATTEMPTS) throw error
+      console.log(`again   ${command} ${args[0]}: ${error.message.split('\n')[0]}`)
+      await new Promise((resolve) => setTimeout(resolve, PAUSE_MS * attempt))
+    }
+  }
+}
 
 /**
  * Runs `build(folder)` in an empty folder, unless it once ran there to its end for the same recipe. Two clients may need
@@ -36,15 +52,21 @@ async function built(name, recipe, build) {
 export function npmPackages(name, packages) {
   return once(name, packages.join(' '), async (folder) => {
     writeFileSync(join(folder, 'package.json'), '{"private":true}\n')
-    await run('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', ...packages], { cwd: folder, limitMs })
+    await fetching('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', ...packages], { cwd: folder })
   })
 }
 
 /** Resolves to the Python that has the packages. */
 export async function pipPackages(name, packages) {
   const folder = await once(name, packages.join(' '), async (folder) => {
-    await run('python3', ['-m', 'venv', folder], { limitMs })
-    await run(join(folder, 'bin', 'python'), ['-m', 'pip', 'install', '--quiet', ...packages], { limitMs })
+    await debianCommand('python3', 'python3-venv')
+    await run('python3', ['-m', 'venv', folder], { limitMs: LIMIT_MS }).catch(async (error) => {
+      // Debian has Python without it, until it is asked for.
+      if (!/ensurepip/.test(error.message)) throw error
+      await debianPackage('python3-venv')
+      await run('python3', ['-m', 'venv', '--clear', folder], { limitMs: LIMIT_MS })
+    })
+    await fetching(join(folder, 'bin', 'python'), ['-m', 'pip', 'install', '--quiet', ...packages])
   })
   return join(folder, 'bin', 'python')
 }
@@ -52,8 +74,10 @@ export async function pipPackages(name, packages) {
 /** Resolves to the class path of the artifacts, given as group:artifact:version, and what they need. */
 export async function mavenArtifacts(name, coordinates) {
   const folder = await once(name, coordinates.join(' '), async (folder) => {
+    await debianCommand('javac', 'default-jdk-headless')
+    await debianCommand('mvn', 'maven')
     writeFileSync(join(folder, 'pom.xml'), pom(coordinates))
-    await run('mvn', ['-q', '-B', 'dependency:copy-dependencies', '-DoutputDirectory=lib'], { cwd: folder, limitMs })
+    await fetching('mvn', ['-q', '-B', 'dependency:copy-dependencies', '-DoutputDirectory=lib'], { cwd: folder })
   })
   return join(folder, 'lib', '*')
 }
@@ -82,7 +106,7 @@ function pom(coordinates) {
 /** Compiles one Java file against a class path. Resolves to the class path that has both. */
 export async function javaProgram(name, source, classPath) {
   const folder = await once(name, readFileSync(source, 'utf8') + classPath, (folder) =>
-    run('javac', ['-d', folder, '-cp', classPath, source], { limitMs }),
+    run('javac', ['-d', folder, '-cp', classPath, source], { limitMs: LIMIT_MS }),
   )
   return `${folder}:${classPath}`
 }
@@ -92,11 +116,11 @@ export async function goProgram(name, source, modules) {
   const text = readFileSync(source, 'utf8')
   const folder = await once(name, text + modules.join(' '), async (folder) => {
     writeFileSync(join(folder, 'main.go'), text)
-    const options = { cwd: folder, limitMs }
+    const options = { cwd: folder }
     await run('go', ['mod', 'init', 'client'], options)
-    await run('go', ['get', ...modules], options)
-    await run('go', ['mod', 'tidy'], options)
-    await run('go', ['build', '-o', 'client', '.'], options)
+    await fetching('go', ['get', ...modules], options)
+    await fetching('go', ['mod', 'tidy'], options)
+    await fetching('go', ['build', '-o', 'client', '.'], options)
   })
   return join(folder, 'client')
 }
@@ -104,8 +128,24 @@ export async function goProgram(name, source, modules) {
 /** Resolves to the name of a command that a package of Debian brings, which is installed if it is not there. */
 export async function debianCommand(command, packageName = command) {
   const isThere = async () => (await run('sh', ['-c', `command -v ${command}`], { exitCode: 'any' })).code === 0
-  if (await isThere()) return command
-  await run('apt-get', ['update'], { limitMs })
-  await run('apt-get', ['install', '-y', '--no-install-recommends', packageName], { limitMs })
+  if (!(await isThere())) await debianPackage(packageName)
   return command
+}
+
+const packages = new Map()
+let lastPackage = Promise.resolve()
+
+/** Debian installs one package at a time, and several clients may need the same. */
+function debianPackage(packageName) {
+  const installed = packages.get(packageName) ?? lastPackage.then(() => installPackage(packageName))
+  packages.set(packageName, installed)
+  lastPackage = installed.catch(() => undefined)
+  return installed
+}
+
+async function installPackage(packageName) {
+  await fetching('apt-get', ['update'])
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
+  const options = ['-o', 'DPkg::Lock::Timeout=120', '--no-install-recommends']
+  await fetching('apt-get', ['install', '-y', ...options, packageName], { env })
 }

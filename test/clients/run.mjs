@@ -6,8 +6,10 @@
 //   --write              writes the table in docs/kafka-compatibility.md
 //
 // A client that cannot be had is left out with its reason; with OTTLA_CLIENTS=required that is a failure. Where it can,
-// each client has a broker of its own, so that one may restart while others go on.
+// each client has a broker of its own, so that one may restart while others go on. In the folder OTTLA_TEST_REPORTS, if
+// that is set, the outcome stands as the tests' does, to be counted with it.
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { foreignBroker, startBroker } from './broker.mjs'
@@ -15,6 +17,7 @@ import { clients, kafkajsProgram } from './clients.mjs'
 import { agentDriver, startAgent } from './drivers/agent-driver.mjs'
 import { clientTable, replaceTable } from './matrix.mjs'
 import { until } from './processes.mjs'
+import { testReport } from './report.mjs'
 import { scenarios } from './scenarios.mjs'
 
 const { values: options } = parseArgs({
@@ -26,6 +29,8 @@ const { values: options } = parseArgs({
   },
 })
 const AT_ONCE = 3
+/** A client that hangs in a way which no scenario foresaw holds up no other for longer. */
+const CLIENT_LIMIT_MS = 600_000
 const page = fileURLToPath(new URL('../../docs/kafka-compatibility.md', import.meta.url))
 const runId = Date.now().toString(36)
 
@@ -46,7 +51,8 @@ async function worker() {
     const [index, client] = next
     const column = columns[index]
     try {
-      await runClient(client, column)
+      const makeDriver = await installed(client, column)
+      if (makeDriver !== undefined) await withinLimit(client, runClient(client, makeDriver, column))
     } catch (error) {
       column.broken = error
       console.log(`FAILED  ${client.title}: ${error.stack}`)
@@ -54,15 +60,28 @@ async function worker() {
   }
 }
 
-async function runClient({ name, title, install }, column) {
-  let makeDriver
+async function installed({ title, install }, column) {
+  const from = performance.now()
   try {
-    makeDriver = await install()
+    const makeDriver = await install()
+    console.log(`got     ${title} (${seconds(from)} s)`)
+    return makeDriver
   } catch (error) {
     column.skipped = error.message.split('\n').find((line) => line.trim() !== '')
     console.log(`skipped ${title}: ${error.message}`)
-    return
+    return undefined
   }
+}
+
+async function withinLimit({ title }, running) {
+  let limit
+  const isLate = new Promise((_, reject) => {
+    limit = setTimeout(() => reject(new Error(`${title}: not done after ${CLIENT_LIMIT_MS} ms`)), CLIENT_LIMIT_MS)
+  })
+  await Promise.race([running, isLate]).finally(() => clearTimeout(limit))
+}
+
+async function runClient({ name, title }, makeDriver, column) {
   const broker = options.against === undefined ? await startBroker(name) : foreignBroker(options.against)
   const helperAgent = startAgent(kafkajsProgram, broker.bootstrapServers)
   const helper = helperOf(helperAgent)
@@ -89,7 +108,7 @@ async function runClient({ name, title, install }, column) {
       column.cells.set(scenario.name, { outcome: 'passed' })
       console.log(`ok      ${title}: ${scenario.name} (${seconds(from)} s)`)
     } catch (error) {
-      column.cells.set(scenario.name, { outcome: 'failed' })
+      column.cells.set(scenario.name, { outcome: 'failed', error })
       console.log(`FAILED  ${title}: ${scenario.name} (${seconds(from)} s)\n${indented(error)}`)
     }
   }
@@ -135,5 +154,10 @@ const missing = columns.filter(({ skipped }) => skipped !== undefined)
 const broken = columns.filter((column) => column.broken !== undefined)
 for (const { title, skipped } of missing) console.log(`skipped ${title}: ${skipped}`)
 console.log(`scenarios: ${count('passed')} passed, ${count('failed')} failed, ${missing.length} clients skipped`)
-const isMissed = process.env.OTTLA_CLIENTS === 'required' && missing.length > 0
+const isRequired = process.env.OTTLA_CLIENTS === 'required'
+const isMissed = isRequired && missing.length > 0
+const { OTTLA_TEST_REPORTS: reports } = process.env
+if (reports !== undefined) {
+  writeFileSync(join(reports, `clients-${process.pid}.json`), JSON.stringify(testReport(columns, { isRequired })))
+}
 process.exit(count('failed') + broken.length > 0 || isMissed ? 1 : 0)
