@@ -15,6 +15,7 @@ const ERRORS = {
   OTTLA_GROUP_NOT_EMPTY: { kafkaCode: 68, retriable: false },
   OTTLA_GROUP_NOT_FOUND: { kafkaCode: 69, retriable: false },
   OTTLA_GROUP_STOPPED: { kafkaCode: -1, retriable: false },
+  OTTLA_GROUP_SUBSCRIBED_TO_TOPIC: { kafkaCode: 86, retriable: false },
   OTTLA_HANDLER_FAILED: { kafkaCode: -1, retriable: false },
   OTTLA_ILLEGAL_GENERATION: { kafkaCode: 22, retriable: false },
   OTTLA_INCONSISTENT_GROUP_PROTOCOL: { kafkaCode: 23, retriable: false },

@@ -2,6 +2,7 @@ import { OttlaError } from '../errors.js'
 import { type ActiveGroup, GroupCoordinator } from '../group/group-coordinator.js'
 import type {
   CommitOffsetsRequest,
+  DeleteOffsetsRequest,
   FetchedOffset,
   FetchOffsetsRequest,
   GroupDescription,
@@ -13,6 +14,7 @@ import type {
   LeaveGroupRequest,
   LeaveGroupResult,
   OffsetCommitResult,
+  OffsetDeleteResult,
   SyncGroupRequest,
   SyncGroupResult,
 } from '../group/group-requests.js'
@@ -23,6 +25,7 @@ import type { Clock } from '../time/clock.js'
 import { BackgroundCleaning } from './background-cleaning.js'
 import { type BrokerSettings, describeBrokerConfigs, describeTopicConfigs } from './config.js'
 import type {
+  AlterConfigsOptions,
   ClusterMetadata,
   ConfigChange,
   ConfigDescription,
@@ -210,11 +213,11 @@ export class EmbeddedEngine implements Engine {
     })
   }
 
-  alterConfigs(changes: readonly ConfigChange[]): Promise<ConfigOutcome[]> {
+  alterConfigs(changes: readonly ConfigChange[], options?: AlterConfigsOptions): Promise<ConfigOutcome[]> {
     return oneByOne(changes, async ({ type, name, configs }) => {
       try {
         if (type === 'broker') throw new OttlaError('OTTLA_INVALID_CONFIG', READ_ONLY_BROKER)
-        await this.#store.alterConfigs(name, configs)
+        await this.#store.alterConfigs(name, configs, options)
         return { type, name, error: null }
       } catch (error) {
         return { type, name, error: asOttlaError(error) }
@@ -291,19 +294,19 @@ export class EmbeddedEngine implements Engine {
   async commitOffsets(request: CommitOffsetsRequest): Promise<OffsetCommitResult[]> {
     const known = request.offsets.filter((at) => this.#store.find(at) !== undefined)
     const results = await this.#coordinator.commitOffsets({ ...request, offsets: known })
-    if (known.length === request.offsets.length) return results
-    return request.offsets.map(
-      ({ topic, partition }) =>
-        results.find((result) => result.topic === topic && result.partition === partition) ?? {
-          topic,
-          partition,
-          error: unknownPartition({ topic, partition }),
-        },
-    )
+    return known.length === request.offsets.length ? results : inOrderOf(request.offsets, results)
   }
 
   fetchOffsets(request: FetchOffsetsRequest): Promise<FetchedOffset[]> {
     return this.#coordinator.fetchOffsets(request)
+  }
+
+  async deleteOffsets({ groupId, partitions }: DeleteOffsetsRequest): Promise<OffsetDeleteResult[]> {
+    this.#mustBeOpen()
+    const known = partitions.filter((at) => this.#store.find(at) !== undefined)
+    // As with Kafka, a group that is asked for unknown partitions alone is not looked for.
+    const results = known.length === 0 ? [] : await this.#coordinator.deleteOffsets({ groupId, partitions: known })
+    return inOrderOf(partitions, results)
   }
 
   listGroups(): Promise<GroupListing[]> {
@@ -497,6 +500,21 @@ async function oneByOne<Request, Outcome>(
 }
 
 /** Why there is no such topic: its name may be one that no topic can have. */
+/** An answer for each partition that was named: those without a result are not there. */
+function inOrderOf<Result extends TopicPartition & { error: OttlaError | null }>(
+  named: readonly Readonly<TopicPartition>[],
+  results: readonly Result[],
+): (Result | (TopicPartition & { error: OttlaError }))[] {
+  return named.map(
+    ({ topic, partition }) =>
+      results.find((result) => result.topic === topic && result.partition === partition) ?? {
+        topic,
+        partition,
+        error: unknownPartition({ topic, partition }),
+      },
+  )
+}
+
 function missingTopic(name: string): OttlaError {
   try {
     checkTopicName(name)

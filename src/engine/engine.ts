@@ -2,6 +2,7 @@ import type { CancelSignal } from '../cancellation.js'
 import type { OttlaError } from '../errors.js'
 import type {
   CommitOffsetsRequest,
+  DeleteOffsetsRequest,
   FetchedOffset,
   FetchOffsetsRequest,
   GroupDescription,
@@ -13,6 +14,7 @@ import type {
   LeaveGroupRequest,
   LeaveGroupResult,
   OffsetCommitResult,
+  OffsetDeleteResult,
   SyncGroupRequest,
   SyncGroupResult,
 } from '../group/group-requests.js'
@@ -40,7 +42,7 @@ export interface Engine {
   /** Every config of each resource, with where its value comes from. */
   describeConfigs(resources: readonly ConfigResource[]): Promise<ConfigDescription[]>
   /** Sets each named config, or takes it back to its default where the value is null. Kafka: IncrementalAlterConfigs. */
-  alterConfigs(changes: readonly ConfigChange[]): Promise<ConfigOutcome[]>
+  alterConfigs(changes: readonly ConfigChange[], options?: AlterConfigsOptions): Promise<ConfigOutcome[]>
   /** Moves the log start offset up; -1 stands for the high watermark. */
   deleteRecords(at: readonly (TopicPartition & { beforeOffset: number })[]): Promise<DeleteRecordsOutcome[]>
   /** A producer id that no other producer has, ever. */
@@ -69,6 +71,11 @@ export interface Engine {
   commitOffsets(request: CommitOffsetsRequest): Promise<OffsetCommitResult[]>
   /** What a group has committed; -1 where it has nothing. */
   fetchOffsets(request: FetchOffsetsRequest): Promise<FetchedOffset[]>
+  /**
+   * Forgets offsets that a group has committed, save for topics that its members subscribe to
+   * (OTTLA_GROUP_SUBSCRIBED_TO_TOPIC). Kafka: OffsetDelete.
+   */
+  deleteOffsets(request: DeleteOffsetsRequest): Promise<OffsetDeleteResult[]>
   /** All groups that have members or committed offsets. */
   listGroups(): Promise<GroupListing[]>
   /** State and members of each group. */
@@ -148,6 +155,11 @@ export interface ConfigDescription extends ConfigResource {
 
 export interface ConfigChange extends ConfigResource {
   readonly configs: Readonly<Record<string, string | null>>
+}
+
+export interface AlterConfigsOptions {
+  /** Checks, and changes nothing. */
+  readonly validateOnly?: boolean
 }
 
 export interface ConfigOutcome extends ConfigResource {

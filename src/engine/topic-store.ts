@@ -6,7 +6,7 @@ import { randomId } from '../random-id.js'
 import type { Storage, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { alterTopicConfigs, type BrokerSettings, parseTopicConfigs, topicSettings } from './config.js'
-import type { NewTopic } from './engine.js'
+import type { AlterConfigsOptions, NewTopic } from './engine.js'
 import {
   asOttlaError,
   engineClosed,
@@ -210,12 +210,17 @@ export class TopicStore {
   }
 
   /** Sets configs, or takes them back to their default where the value is null. */
-  alterConfigs(name: string, changes: Readonly<Record<string, string | null>>): Promise<void> {
+  alterConfigs(
+    name: string,
+    changes: Readonly<Record<string, string | null>>,
+    { validateOnly = false }: AlterConfigsOptions = {},
+  ): Promise<void> {
     return this.#inOrder(async () => {
       checkTopicName(name)
       const topic = this.#catalog.get(name)
       if (topic === undefined) throw unknownTopic(name)
       const altered = { ...topic, configs: alterTopicConfigs(topic.configs, changes) }
+      if (validateOnly) return
       await this.#record([topicRecord(altered)])
       const settings = this.#logSettings(altered)
       const logs = this.#logs.get(name) ?? []

@@ -88,6 +88,12 @@ export class CommittedOffsets {
     await this.#remove(groupId, () => true)
   }
 
+  /** Forgets what a group has committed for these partitions, also what is on its way into the log. */
+  async removePartitions(groupId: string, partitions: readonly Readonly<TopicPartition>[]): Promise<void> {
+    const named = new Set(partitions.map(({ topic, partition }) => `${topic}-${partition}`))
+    await this.#remove(groupId, ({ topic, partition }) => named.has(`${topic}-${partition}`))
+  }
+
   /** Forgets what any group has committed for a topic, also what is on its way into the log. */
   async removeTopic(topic: string): Promise<void> {
     const groupIds = [...this.#groups.keys()]

@@ -2,10 +2,11 @@ import { OttlaError } from '../errors.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { CommittedOffsets, type OffsetsLog } from './committed-offsets.js'
-import { coordinatorClosed, groupNotEmpty, groupNotFound, unknownMember } from './group-errors.js'
+import { coordinatorClosed, groupNotEmpty, groupNotFound, groupSubscribed, unknownMember } from './group-errors.js'
 import type {
   CommitOffsetsRequest,
   DeletedGroup,
+  DeleteOffsetsRequest,
   FetchedOffset,
   FetchOffsetsRequest,
   GroupDescription,
@@ -18,6 +19,7 @@ import type {
   LeaveGroupRequest,
   LeaveGroupResult,
   OffsetCommitResult,
+  OffsetDeleteResult,
   OffsetToCommit,
   SyncGroupRequest,
   SyncGroupResult,
@@ -220,6 +222,28 @@ export class GroupCoordinator {
   /** What a group has committed for one partition, without a turn of the event loop: -1 for nothing. */
   committedOffset(groupId: string, at: Readonly<TopicPartition>): number {
     return this.#offsets.fetch(groupId, [at])[0]?.offset ?? -1
+  }
+
+  /**
+   * Forgets what a group has committed for the partitions, save where members may subscribe to the topic
+   * (OTTLA_GROUP_SUBSCRIBED_TO_TOPIC). Rejects with OTTLA_INVALID_GROUP_ID, OTTLA_GROUP_NOT_FOUND, OTTLA_GROUP_NOT_EMPTY
+   * where the members are no consumers, so that nobody knows what they read; or with what the log rejected with.
+   */
+  async deleteOffsets({ groupId, partitions }: DeleteOffsetsRequest): Promise<OffsetDeleteResult[]> {
+    this.#checkOpen()
+    checkGroupId(groupId)
+    if (!this.#exists(groupId)) throw groupNotFound(groupId)
+    const group = this.#groups.get(groupId)
+    if (group !== undefined && group.state !== 'Empty' && group.protocolType !== 'consumer')
+      throw groupNotEmpty(groupId)
+    const results = partitions.map(({ topic, partition }) => {
+      return { topic, partition, error: group?.mayReadFrom(topic) === true ? groupSubscribed(groupId, topic) : null }
+    })
+    await this.#offsets.removePartitions(
+      groupId,
+      results.filter(({ error }) => error === null),
+    )
+    return results
   }
 
   /** Topics for which some group has committed an offset. */

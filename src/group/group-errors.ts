@@ -51,6 +51,13 @@ export function groupNotEmpty(groupId: string): OttlaError {
   )
 }
 
+export function groupSubscribed(groupId: string, topic: string): OttlaError {
+  return new OttlaError(
+    'OTTLA_GROUP_SUBSCRIBED_TO_TOPIC',
+    `Members of group '${groupId}' subscribe to topic '${topic}', so its offsets stay. Close these members first.`,
+  )
+}
+
 export function coordinatorClosed(): OttlaError {
   return new OttlaError('OTTLA_CLOSED', 'The broker is closed, and its groups with it. Open it again to go on.')
 }

@@ -149,6 +149,15 @@ export interface OffsetCommitResult extends Readonly<TopicPartition> {
   readonly error: OttlaError | null
 }
 
+export interface DeleteOffsetsRequest {
+  readonly groupId: string
+  readonly partitions: readonly Readonly<TopicPartition>[]
+}
+
+export interface OffsetDeleteResult extends Readonly<TopicPartition> {
+  readonly error: OttlaError | null
+}
+
 export interface FetchOffsetsRequest {
   readonly groupId: string
   /** Null for all that the group has committed. */

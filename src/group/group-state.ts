@@ -108,6 +108,12 @@ export class Group {
     return this.#state === 'Stable' ? this.#roster.subscribedTopics(this.#protocolName) : undefined
   }
 
+  /** True where members subscribe to the topic, or may, as far as is known. */
+  mayReadFrom(topic: string): boolean {
+    if (this.#state === 'Empty') return false
+    return this.#roster.subscribedTopics(this.#protocolName)?.has(topic) ?? true
+  }
+
   /** True where nobody was in it for that long, and nobody was promised a place. */
   isUnusedFor(durationMs: number): boolean {
     const isFree = this.#state === 'Empty' && this.#reservedIds.size === 0

@@ -1,6 +1,6 @@
-import type { EngineTest } from './engine-under-test.js'
+import { type EngineTest, only } from './engine-under-test.js'
 import { check, checkEqual } from './expect.js'
-import { GroupUnderTest, leaderFirst, NOBODY } from './group-under-test.js'
+import { GroupUnderTest, leaderFirst, NOBODY, subscriptionTo } from './group-under-test.js'
 import { checkKafkaError, checkKafkaRefusal, checkNoError } from './kafka-error.js'
 import { eventually, promptly } from './patience.js'
 
@@ -165,6 +165,52 @@ export const commitTests: Readonly<Record<string, EngineTest>> = {
     const forgotten = async (): Promise<boolean> => (await group.committed(topic)).offset === -1
     await eventually(forgotten, 'The offset of a deleted topic being gone')
     checkEqual((await group.committed(other)).offset, 3, 'The offset of the other topic')
+  },
+
+  'committed offsets can be forgotten one by one': async (subject) => {
+    const group = new GroupUnderTest(subject.engine)
+    const topic = await subject.topic(3)
+    for (const partition of [0, 1]) await group.commit(NOBODY, topic, 7, partition)
+    const unknown = subject.newName()
+    const outcomes = await group.deleteOffsets([unknown, 0], [topic, 0], [topic, 2], [topic, 3])
+    const named = outcomes.map((outcome) => `${outcome.topic === topic}, ${outcome.partition}`)
+    checkEqual(named.join('; '), 'false, 0; true, 0; true, 2; true, 3', 'What is answered for, and the order')
+    checkKafkaError(outcomes[0]?.error, 'UNKNOWN_TOPIC_OR_PARTITION', 'Forgetting an offset of an unknown topic')
+    checkNoError(outcomes[1]?.error ?? null, 'Forgetting an offset')
+    checkNoError(outcomes[2]?.error ?? null, 'Forgetting an offset that was never committed')
+    checkKafkaError(outcomes[3]?.error, 'UNKNOWN_TOPIC_OR_PARTITION', 'Forgetting an offset of an unknown partition')
+    checkEqual((await group.committed(topic)).offset, -1, 'The offset that was forgotten')
+    checkEqual((await group.committed(topic, 1)).offset, 7, 'The offset beside it')
+    await group.commit(NOBODY, topic, 3)
+    checkEqual((await group.committed(topic)).offset, 3, 'The offset that is committed afterwards')
+  },
+
+  'the offsets of a topic that members subscribe to cannot be forgotten': async (subject) => {
+    const group = new GroupUnderTest(subject.engine)
+    const [read, other] = [await subject.topic(), await subject.topic()]
+    await group.commit(NOBODY, read, 5)
+    await group.commit(NOBODY, other, 6)
+    const member = await group.single({ protocols: subscriptionTo([read]) })
+    const [ofRead, ofOther] = await group.deleteOffsets([read, 0], [other, 0])
+    checkKafkaError(ofRead?.error, 'GROUP_SUBSCRIBED_TO_TOPIC', 'Forgetting an offset of a topic that is read')
+    checkNoError(ofOther?.error ?? null, 'Forgetting an offset of a topic that is not read')
+    checkEqual((await group.committed(read)).offset, 5, 'The offset of the topic that is read')
+    checkEqual((await group.committed(other)).offset, -1, 'The offset of the topic that is not read')
+    await group.leave(member)
+    checkNoError(only(await group.deleteOffsets([read, 0])).error, 'Forgetting it when the member has left')
+    checkEqual((await group.committed(read)).offset, -1, 'The offset afterwards')
+  },
+
+  'offsets of a group that nobody knows what it reads, or that is not there, cannot be forgotten': async (subject) => {
+    const topic = await subject.topic()
+    const missing = new GroupUnderTest(subject.engine)
+    const inMissing = (): Promise<unknown> => missing.deleteOffsets([topic, 0])
+    await checkKafkaRefusal('GROUP_ID_NOT_FOUND', inMissing, 'Forgetting an offset of a group that is not there')
+    const group = new GroupUnderTest(subject.engine)
+    const member = await group.join({ protocolType: 'connect' })
+    const inOther = (): Promise<unknown> => group.deleteOffsets([topic, 0])
+    await checkKafkaRefusal('NON_EMPTY_GROUP', inOther, 'Forgetting an offset of a group that is not of consumers')
+    await group.leave(member)
   },
 
   'committed offsets are kept in an internal topic': async (subject) => {

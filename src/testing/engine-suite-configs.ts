@@ -1,4 +1,5 @@
 import type { ConfigEntry } from '../engine/config.js'
+import type { AlterConfigsOptions } from '../engine/engine.js'
 import type { OttlaError } from '../errors.js'
 import { batchOf, type EngineTest, type EngineUnderTest, only } from './engine-under-test.js'
 import { check, checkEqual } from './expect.js'
@@ -52,6 +53,18 @@ export const configTests: Readonly<Record<string, EngineTest>> = {
         `retention.ms after ${JSON.stringify(configs)}`,
       )
     }
+  },
+
+  'a change that is only to be checked changes nothing': async (subject) => {
+    const name = await subject.topic(1, { 'retention.ms': '60000', 'min.compaction.lag.ms': '100' })
+    const checked = (configs: Record<string, string | null>): Promise<OttlaError | null> =>
+      alter(subject, name, configs, { validateOnly: true })
+    checkNoError(await checked({ 'retention.ms': '120000' }), 'Checking a value')
+    checkNoError(await checked({ 'retention.ms': null }), 'Checking whether a config can be taken back')
+    checkEqual(await configOf(subject, name, 'retention.ms'), '60000', 'retention.ms after it was checked')
+    checkKafkaError(await checked({ 'retention.ms': 'soon' }), 'INVALID_CONFIG', 'Checking an invalid value')
+    const together = await checked({ 'max.compaction.lag.ms': '99' })
+    checkKafkaError(together, 'INVALID_CONFIG', 'Checking a value that does not go with the others')
   },
 
   'a config that was changed holds for what comes next': async (subject) => {
@@ -121,8 +134,9 @@ async function alter(
   subject: EngineUnderTest,
   name: string,
   configs: Record<string, string | null>,
+  options?: AlterConfigsOptions,
 ): Promise<OttlaError | null> {
-  return only(await subject.engine.alterConfigs([{ type: 'topic', name, configs }])).error
+  return only(await subject.engine.alterConfigs([{ type: 'topic', name, configs }], options)).error
 }
 
 async function configOf(subject: EngineUnderTest, name: string, config: string): Promise<string> {

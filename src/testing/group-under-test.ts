@@ -7,6 +7,7 @@ import type {
   JoinGroupRequest,
   JoinGroupResult,
   OffsetCommitResult,
+  OffsetDeleteResult,
   SyncGroupRequest,
   SyncGroupResult,
 } from '../group/group-requests.js'
@@ -102,6 +103,14 @@ export class GroupUnderTest {
     checkNoError(only(await this.commitAll(asker, [{ topic, partition, offset }])).error, 'Committing an offset')
   }
 
+  /** Asks to forget what is committed. */
+  deleteOffsets(
+    ...partitions: readonly (readonly [topic: string, partition: number])[]
+  ): Promise<OffsetDeleteResult[]> {
+    const named = partitions.map(([topic, partition]) => ({ topic, partition }))
+    return this.#engine.deleteOffsets({ groupId: this.groupId, partitions: named })
+  }
+
   async committed(topic: string, partition: number = 0): Promise<FetchedOffset> {
     return only(await this.#engine.fetchOffsets({ groupId: this.groupId, partitions: [{ topic, partition }] }))
   }
@@ -153,7 +162,15 @@ export class GroupUnderTest {
  * of the type 'consumer' all the same: a group whose members send anything else there never gets a generation.
  */
 export function protocols(...names: readonly string[]): JoinGroupRequest['protocols'] {
-  const subscription = { topics: ['suite'], ownedPartitions: [], generationId: -1, rackId: null }
+  return subscriptionTo(['suite'], names)
+}
+
+/** The same of a consumer that subscribes to these topics. */
+export function subscriptionTo(
+  topics: readonly string[],
+  names: readonly string[] = ['range'],
+): JoinGroupRequest['protocols'] {
+  const subscription = { topics, ownedPartitions: [], generationId: -1, rackId: null }
   return names.map((name) => ({ name, metadata: encodeSubscription({ ...subscription, userData: encode(name) }) }))
 }
 

@@ -21,6 +21,7 @@ import { onListGroups } from './handlers/list-groups.js'
 import { onListOffsets } from './handlers/list-offsets.js'
 import { onMetadata } from './handlers/metadata.js'
 import { onOffsetCommit } from './handlers/offset-commit.js'
+import { onOffsetDelete } from './handlers/offset-delete.js'
 import { onOffsetFetch } from './handlers/offset-fetch.js'
 import { onOffsetForLeaderEpoch } from './handlers/offset-for-leader-epoch.js'
 import { onProduce } from './handlers/produce.js'
@@ -51,6 +52,7 @@ const HANDLERS: readonly Handler[] = [
   onListOffsets,
   onMetadata,
   onOffsetCommit,
+  onOffsetDelete,
   onOffsetFetch,
   onOffsetForLeaderEpoch,
   onProduce,

@@ -518,6 +518,32 @@ const faults: Record<string, readonly [caughtBy: string, breakEngine: (engine: E
     },
   ],
 
+  'changes what it was only to check': [
+    'a change that is only to be checked changes nothing',
+    (engine) => ({ alterConfigs: (changes) => engine.alterConfigs(changes) }),
+  ],
+
+  'forgets all offsets of a group where some were named': [
+    'committed offsets can be forgotten one by one',
+    (engine) => ({
+      deleteOffsets: async (request) => {
+        const results = await engine.deleteOffsets(request)
+        await engine.deleteGroups([request.groupId])
+        return results
+      },
+    }),
+  ],
+
+  'forgets offsets under members that go on from them': [
+    'the offsets of a topic that members subscribe to cannot be forgotten',
+    (engine) => ({
+      deleteOffsets: async (request) => {
+        const results = await engine.deleteOffsets(request)
+        return results.map((result) => ({ ...result, error: null }))
+      },
+    }),
+  ],
+
   'deletes a group that has members': [
     'a group with members cannot be deleted, an empty one can',
     (engine) => ({

@@ -15,6 +15,7 @@ import { leaveGroup } from '../../src/protocol/messages/leave-group.js'
 import { listGroups } from '../../src/protocol/messages/list-groups.js'
 import { metadata } from '../../src/protocol/messages/metadata.js'
 import { offsetCommit } from '../../src/protocol/messages/offset-commit.js'
+import { offsetDelete } from '../../src/protocol/messages/offset-delete.js'
 import { offsetFetch } from '../../src/protocol/messages/offset-fetch.js'
 import { syncGroup } from '../../src/protocol/messages/sync-group.js'
 import { doors } from './listeners.js'
@@ -157,6 +158,53 @@ describe('a group of wire clients', () => {
     ])
     expect(await wire.request(findCoordinator, 2, { key: 't', keyType: 1 })).toMatchObject({ errorCode: 42 })
   })
+})
+
+it('forgets single offsets of a group, but not those that members go on from', async () => {
+  const { broker, client } = await open()
+  await broker.topic(jobs)
+  await broker.topic(new Topic('other', { value: string() }))
+  const wire = await client()
+  const partitions = [{ partitionIndex: 0, committedOffset: 5, committedMetadata: null }]
+  const topics = [
+    { name: 'jobs', partitions },
+    { name: 'other', partitions },
+  ]
+  await wire.request(offsetCommit, 8, { groupId: 'workers', generationIdOrMemberEpoch: -1, memberId: '', topics })
+  const { memberId } = await join(wire)
+  const asked = [{ partitionIndex: 0 }, { partitionIndex: 9 }]
+  const named = [
+    { name: 'jobs', partitions: asked },
+    { name: 'other', partitions: asked },
+  ]
+  expect(await wire.request(offsetDelete, 0, { groupId: 'workers', topics: named })).toEqual({
+    errorCode: 0,
+    throttleTimeMs: 0,
+    topics: [
+      {
+        name: 'jobs',
+        partitions: [
+          { partitionIndex: 0, errorCode: 86 },
+          { partitionIndex: 9, errorCode: 3 },
+        ],
+      },
+      {
+        name: 'other',
+        partitions: [
+          { partitionIndex: 0, errorCode: 0 },
+          { partitionIndex: 9, errorCode: 3 },
+        ],
+      },
+    ],
+  })
+  const left = await wire.request(offsetFetch, 8, { groups: [{ groupId: 'workers', topics: null }] })
+  expect(left.groups[0]?.topics).toMatchObject([{ name: 'jobs', partitions: [{ committedOffset: 5 }] }])
+  await wire.request(leaveGroup, 5, { groupId: 'workers', members: [{ memberId }] })
+  expect(await wire.request(offsetDelete, 0, { groupId: 'none', topics: named })).toMatchObject({
+    errorCode: 69,
+    topics: [],
+  })
+  expect(await wire.request(offsetDelete, 0, { groupId: '', topics: named })).toMatchObject({ errorCode: 24 })
 })
 
 describe('a group of which a member is in the process and another comes over the wire', () => {

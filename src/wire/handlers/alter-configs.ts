@@ -1,5 +1,4 @@
-import { alterTopicConfigs, type ConfigEntry } from '../../engine/config.js'
-import type { ConfigResource } from '../../engine/engine.js'
+import type { ConfigEntry } from '../../engine/config.js'
 import { OttlaError } from '../../errors.js'
 import { KafkaError, kafkaCodeOf } from '../../protocol/kafka-errors.js'
 import type { RequestOf } from '../../protocol/message-table.js'
@@ -78,23 +77,13 @@ async function alter(
     const [described] = await engine.describeConfigs([resource])
     if (described?.error) throw described.error
     const configs = changesFor(described?.entries ?? [])
-    if (validateOnly) {
-      checkChanges(resource, configs)
-      return answer
-    }
-    const [outcome] = await engine.alterConfigs([{ ...resource, configs }])
+    const [outcome] = await engine.alterConfigs([{ ...resource, configs }], { validateOnly })
     if (outcome?.error) throw outcome.error
     return answer
   } catch (error) {
     if (!OttlaError.is(error) || error.code === 'OTTLA_CLOSED') throw error
     return { ...answer, errorCode: kafkaCodeOf(error), errorMessage: error.message }
   }
-}
-
-/** The engine checks what it does; this is for what is only asked. */
-function checkChanges({ type }: ConfigResource, changes: Changes): void {
-  if (type === 'broker') throw refusal('OTTLA_INVALID_CONFIG', 'Configs of the broker are set when it opens')
-  alterTopicConfigs({}, changes)
 }
 
 function refusal(code: 'OTTLA_INVALID_ARGUMENT' | 'OTTLA_INVALID_CONFIG', message: string): OttlaError {
