@@ -2,10 +2,10 @@ import { OttlaError } from '../errors.js'
 
 const LENGTH_BYTES = 4
 /** The first memory for a frame that comes in parts. It grows as they come, so an announced length costs nothing. */
-const FIRST_BYTES = 64 * 1024
+const FIRST_BYTES = 4 * 1024
 
 /**
- * Cuts what a socket delivers into frames. Holds at most one frame, in 64 KiB or four times what has arrived of it.
+ * Cuts what a socket delivers into frames. Holds at most one frame, in 4 KiB or four times what has arrived of it.
  * Whoever announces more than `maxBytes` (Kafka's `socket.request.max.bytes`), or a negative length, gets
  * OTTLA_MALFORMED_FRAME before anything is kept: a TLS hello or an HTTP request on this port looks like that.
  */

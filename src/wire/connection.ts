@@ -39,8 +39,8 @@ const LAST_RESPONSE_MS = 1000
 /**
  * One client. Its requests are answered one after the other, in order: one that waits (a fetch, a join) keeps back only
  * those behind it on this connection. The next is looked at when the client has read enough of the last response, so a
- * slow reader makes nobody wait but itself. While a request waits the socket is read on, up to a bound, since a client
- * that goes away is noticed only so.
+ * slow reader makes nobody wait but itself, and is idle while it reads nothing. While a request waits the socket is read
+ * on, up to a bound, since a client that goes away is noticed only so.
  */
 export class Connection {
   readonly #options: ConnectionOptions
@@ -52,6 +52,8 @@ export class Connection {
   #waiting: Uint8Array[] = []
   #waitingBytes = 0
   #isServing = false
+  /** The client has not read all of the last response yet. */
+  #isUnread = false
   #lastActivity: number
   #cancelIdle: (() => void) | undefined
   #status: 'open' | 'closing' | 'closed' = 'open'
@@ -159,8 +161,11 @@ export class Connection {
   #drained(): Promise<void> {
     const socket = this.#socket
     if (socket.destroyed) return Promise.resolve()
+    this.#isUnread = true
     return new Promise((resolve) => {
       const settle = (): void => {
+        this.#isUnread = false
+        this.#lastActivity = this.#options.clock.monotonic()
         socket.off('drain', settle)
         socket.off('close', settle)
         resolve()
@@ -173,8 +178,8 @@ export class Connection {
   #watchIdle(): void {
     const { clock, maxIdleMs } = this.#options
     const leftMs = this.#lastActivity + maxIdleMs - clock.monotonic()
-    if (leftMs <= 0 && !this.#isServing) {
-      this.#end(`it was idle for ${maxIdleMs} ms`)
+    if (leftMs <= 0 && (!this.#isServing || this.#isUnread)) {
+      this.#end(this.#isUnread ? `its answer was not read for ${maxIdleMs} ms` : `it was idle for ${maxIdleMs} ms`)
       return
     }
     this.#cancelIdle = clock.schedule(() => this.#watchIdle(), leftMs > 0 ? leftMs : maxIdleMs)
