@@ -41,7 +41,7 @@ function readAnyRequest(bytes: Uint8Array, apis: ReadonlyMap<number, Api>): void
 }
 
 /** Leaves `from` bytes alone most of the time, or little behind the header would be reached. */
-function mutate(frame: Uint8Array, frames: readonly Uint8Array[], from: number, random: Random): Uint8Array {
+export function mutate(frame: Uint8Array, frames: readonly Uint8Array[], from: number, random: Random): Uint8Array {
   let bytes = Uint8Array.from(frame)
   for (let i = 1 + random(3); i > 0; i--) {
     const start = random(8) === 0 ? 0 : Math.min(from, bytes.length)
