@@ -4,6 +4,7 @@ import { itemsOf } from './key-values.js'
 export interface ListenerAddress {
   /** In capitals, as Kafka has it. */
   readonly name: string
+  readonly protocol: SecurityProtocol
   /** '' for all interfaces. */
   readonly host: string
   readonly port: number
@@ -36,7 +37,9 @@ interface Endpoint {
   readonly port: number
 }
 
-const SECURITY_PROTOCOLS = ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL']
+type SecurityProtocol = (typeof SECURITY_PROTOCOLS)[number]
+
+const SECURITY_PROTOCOLS = ['PLAINTEXT', 'SSL', 'SASL_PLAINTEXT', 'SASL_SSL'] as const
 const FORM = 'NAME://HOST:PORT, such as PLAINTEXT://localhost:9092 or, on all interfaces, PLAINTEXT://:9092'
 
 /** The doors for clients, as Kafka reads the keys; those for controllers are left out. Throws InvalidListeners. */
@@ -49,9 +52,11 @@ export function readListeners(keys: ListenerKeys): ListenerAddress[] {
     throw new InvalidListeners('listeners', 'has listeners for controllers alone: add one for clients')
   }
   const protocols = securityProtocols(keys.securityProtocolMap)
-  for (const endpoint of forClients) checkSecurity(endpoint, protocols)
   const advertised = advertisedEndpoints(keys.advertised, forClients, controllers)
-  return forClients.map(({ name, host, port }) => ({ name, host, port, advertised: advertised.get(name) }))
+  return forClients.map((endpoint) => {
+    const { name, host, port } = endpoint
+    return { name, protocol: protocolOf(endpoint, protocols), host, port, advertised: advertised.get(name) }
+  })
 }
 
 function endpointsOf(key: string, list: string): Endpoint[] {
@@ -89,36 +94,33 @@ function areOfTwoFamilies(ipv4: string, ipv6: string): boolean {
   return /^[\d.]+$/.test(ipv4) && ipv6.includes(':')
 }
 
-function securityProtocols(map: string | undefined): ReadonlyMap<string, string> {
-  const byDefault: [string, string][] = SECURITY_PROTOCOLS.map((protocol) => [protocol, protocol])
+function securityProtocols(map: string | undefined): ReadonlyMap<string, SecurityProtocol> {
+  const byDefault: [string, SecurityProtocol][] = SECURITY_PROTOCOLS.map((protocol) => [protocol, protocol])
   if (map === undefined || map.trim() === '') return new Map(byDefault)
   const key = 'listener.security.protocol.map'
   return new Map(
-    itemsOf(map).map((item): [string, string] => {
-      const [, name, protocol] = /^([^:]+):([^:]+)$/.exec(item) ?? []
-      if (name === undefined || protocol === undefined) {
+    itemsOf(map).map((item): [string, SecurityProtocol] => {
+      const [, name, text] = /^([^:]+):([^:]+)$/.exec(item) ?? []
+      if (name === undefined || text === undefined) {
         throw new InvalidListeners(key, `cannot hold '${item}': it takes NAME:PROTOCOL, several with commas`)
       }
-      if (!SECURITY_PROTOCOLS.includes(upperCase(protocol))) {
+      const protocol = SECURITY_PROTOCOLS.find((known) => known === upperCase(text))
+      if (protocol === undefined) {
         const allowed = SECURITY_PROTOCOLS.join(', ')
         throw new InvalidListeners(key, `cannot hold '${item}': the protocol is one of ${allowed}`)
       }
-      return [upperCase(name), upperCase(protocol)]
+      return [upperCase(name), protocol]
     }),
   )
 }
 
-function checkSecurity({ name, text }: Endpoint, protocols: ReadonlyMap<string, string>): void {
+function protocolOf({ name, text }: Endpoint, protocols: ReadonlyMap<string, SecurityProtocol>): SecurityProtocol {
   const protocol = protocols.get(name)
   if (protocol === undefined) {
     const advice = `name its security in listener.security.protocol.map, as ${name}:PLAINTEXT`
     throw new InvalidListeners('listeners', `has ${text}, and no security protocol is defined for ${name}: ${advice}`)
   }
-  if (protocol === 'PLAINTEXT') return
-  throw new InvalidListeners(
-    'listeners',
-    `asks for ${protocol} in ${text}, which the properties cannot configure here: use PLAINTEXT, or open the broker from a program and listen with tls or sasl`,
-  )
+  return protocol
 }
 
 function advertisedEndpoints(

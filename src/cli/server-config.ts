@@ -2,7 +2,8 @@ import { brokerSettings } from '../engine/config.js'
 import { nearestName } from '../engine/nearest-name.js'
 import { OttlaError } from '../errors.js'
 import { itemsOf, numberOf } from './key-values.js'
-import { InvalidListeners, type ListenerAddress, readListeners } from './listeners.js'
+import { type Given, type ServerListener, securityOf } from './listener-security.js'
+import { InvalidListeners, readListeners } from './listeners.js'
 import { engineValue, findKey, KEY_NAMES, SERVER_KEYS, type ServerKey } from './server-keys.js'
 
 /** A key that somebody set. */
@@ -18,7 +19,7 @@ export interface ServerConfig {
   /** For the engine, by Kafka's names, over Kafka's defaults. */
   readonly engine: Readonly<Record<string, string>>
   readonly nodeId: number
-  readonly listeners: readonly ListenerAddress[]
+  readonly listeners: readonly ServerListener[]
   readonly logDirs: readonly string[]
   readonly durability:
     | { readonly durability: 'os' | 'fsync' }
@@ -57,7 +58,7 @@ export function readServerConfig(settings: readonly Setting[]): { config: Server
   if (problems.length > 0) throw new InvalidServerConfig(problems)
   const config = resolve(effective)
   checkTogether(config)
-  return { config, reports: settings.map((setting) => ({ setting, outcome: outcomeOf(setting, effective) })) }
+  return { config, reports: settings.map((setting) => ({ setting, outcome: outcomeOf(setting, effective, config) })) }
 }
 
 /** A value as it may be printed. */
@@ -86,7 +87,7 @@ function checkTogether({ engine }: ServerConfig): void {
   }
 }
 
-function outcomeOf(setting: Setting, effective: ReadonlyMap<string, Setting>): string {
+function outcomeOf(setting: Setting, effective: ReadonlyMap<string, Setting>, config: ServerConfig): string {
   const { key } = setting
   const winner = effective.get(key)
   if (winner !== undefined && winner !== setting) return withoutEffect(`${winner.origin} sets it again`)
@@ -99,7 +100,17 @@ function outcomeOf(setting: Setting, effective: ReadonlyMap<string, Setting>): s
     )
     return `unknown to Kafka 4.2 and to ottla${nearest === undefined ? '' : `; did you mean ${nearest}?`}`
   }
-  return known.reason === undefined ? usedUnlessOutdone(key, effective) : withoutEffect(known.reason)
+  const reason = known.reason ?? whyNotForSecurity(known, config)
+  return reason === undefined ? usedUnlessOutdone(key, effective) : withoutEffect(reason)
+}
+
+/** Why a key that secures listeners has none to secure; undefined where it has, and for all other keys. */
+function whyNotForSecurity({ secures, listener }: ServerKey, { listeners }: ServerConfig): string | undefined {
+  if (secures === undefined) return undefined
+  const concerned = listeners.filter(({ name }) => listener === undefined || name.toLowerCase() === listener)
+  if (concerned.length === 0) return `there is no listener ${listener?.toUpperCase()}`
+  if (concerned.some((each) => each[secures] !== undefined)) return undefined
+  return secures === 'tls' ? 'no listener speaks TLS' : 'no listener asks who a client is'
 }
 
 /** Keys that say one thing in several units or under several names: the first that is set holds. */
@@ -144,8 +155,6 @@ function resolve(effective: ReadonlyMap<string, Setting>): ServerConfig {
   }
 }
 
-type Given = (key: string) => string | undefined
-
 function engineConfig(effective: ReadonlyMap<string, Setting>, given: Given): Record<string, string> {
   const config: Record<string, string> = {}
   for (const { key, value } of effective.values()) {
@@ -183,17 +192,20 @@ function nodeId(effective: ReadonlyMap<string, Setting>, given: Given): number {
   return id < 0 ? DEFAULT_NODE_ID : id
 }
 
-function listeners(effective: ReadonlyMap<string, Setting>, given: Given, byDefault: string): ListenerAddress[] {
+function listeners(effective: ReadonlyMap<string, Setting>, given: Given, byDefault: string): ServerListener[] {
   try {
-    return readListeners({
+    const addresses = readListeners({
       listeners: given('listeners') ?? byDefault,
       advertised: given('advertised.listeners'),
       securityProtocolMap: given('listener.security.protocol.map'),
       controllerNames: given('controller.listener.names'),
     })
+    return addresses.map((address) => ({ ...address, ...securityOf(address, given) }))
   } catch (error) {
     if (!(error instanceof InvalidListeners)) throw error
-    const setting = effective.get(error.key) ?? { key: error.key, value: '', origin: 'By default' }
+    // A key that is missing is missed by the listeners.
+    const { origin } = effective.get(error.key) ?? effective.get('listeners') ?? { origin: 'By default' }
+    const setting = { key: error.key, value: '', origin }
     throw new InvalidServerConfig([problem(setting, error.message)])
   }
 }

@@ -1,5 +1,17 @@
 import { type BrokerConfig, listBrokerConfigs } from '../engine/config.js'
-import { BOOLEAN, FILLED_LIST, int, type KeyValues, LIST, long, numberOf, oneOf, STRING, short } from './key-values.js'
+import {
+  BOOLEAN,
+  FILLED_LIST,
+  int,
+  type KeyValues,
+  LIST,
+  long,
+  numberOf,
+  oneOf,
+  PASSWORD,
+  STRING,
+  short,
+} from './key-values.js'
 import { UNUSED_KEYS } from './unused-keys.js'
 
 /** A key of server.properties: Kafka's name, and what it does here. */
@@ -14,6 +26,10 @@ export interface ServerKey {
   readonly reason?: string
   /** Handed to the engine as it is. */
   readonly isOfEngine?: boolean
+  /** What it does is done by listeners with TLS, or with SASL. */
+  readonly secures?: 'tls' | 'sasl'
+  /** The listener that it is for, in small letters: of a key behind `listener.name.`. */
+  readonly listener?: string
 }
 
 /** Kafka takes 0 for a mistake here, and all that is negative for no limit. */
@@ -43,7 +59,7 @@ const USED_BY_THE_SERVER: readonly ServerKey[] = [
     name: 'listener.security.protocol.map',
     values: STRING,
     kafkaDefault: 'SASL_SSL:SASL_SSL,PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT',
-    use: 'Which security the name of a listener stands for. Only PLAINTEXT is to be had.',
+    use: 'Which security the name of a listener stands for: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL.',
   },
   {
     name: 'controller.listener.names',
@@ -145,6 +161,96 @@ const USED_BY_THE_SERVER: readonly ServerKey[] = [
   },
 ]
 
+const PLAIN_JAAS = 'listener.name.NAME.plain.sasl.jaas.config'
+
+/** What listeners with SSL or SASL in their security need. Each may stand behind listener.name.NAME. too. */
+const SECURITY: readonly ServerKey[] = [
+  {
+    name: 'ssl.keystore.type',
+    values: STRING,
+    kafkaDefault: 'JKS',
+    use: "PEM or PKCS12. Java's own JKS cannot be read, and is refused.",
+    secures: 'tls',
+  },
+  {
+    name: 'ssl.keystore.location',
+    values: STRING,
+    kafkaDefault: '',
+    use: 'The file with the private key and its certificates.',
+    secures: 'tls',
+  },
+  {
+    name: 'ssl.keystore.password',
+    values: PASSWORD,
+    kafkaDefault: '',
+    use: 'The password of a file of PKCS12.',
+    secures: 'tls',
+  },
+  {
+    name: 'ssl.keystore.key',
+    values: PASSWORD,
+    kafkaDefault: '',
+    use: 'The private key itself as PEM, instead of a file.',
+    secures: 'tls',
+  },
+  {
+    name: 'ssl.keystore.certificate.chain',
+    values: PASSWORD,
+    kafkaDefault: '',
+    use: 'The certificates to that key as PEM.',
+    secures: 'tls',
+  },
+  {
+    name: 'ssl.key.password',
+    values: PASSWORD,
+    kafkaDefault: '',
+    use: 'The password of a private key that is PEM.',
+    secures: 'tls',
+  },
+  {
+    name: 'ssl.client.auth',
+    values: oneOf('required', 'requested', 'none'),
+    kafkaDefault: 'none',
+    use: 'Whether clients need a certificate. requested is refused.',
+    secures: 'tls',
+  },
+  {
+    name: 'ssl.truststore.type',
+    values: STRING,
+    kafkaDefault: 'JKS',
+    use: 'PEM, where clients need a certificate.',
+    secures: 'tls',
+  },
+  {
+    name: 'ssl.truststore.location',
+    values: STRING,
+    kafkaDefault: '',
+    use: 'The file with the certificates of those who sign for clients.',
+    secures: 'tls',
+  },
+  {
+    name: 'ssl.truststore.certificates',
+    values: PASSWORD,
+    kafkaDefault: '',
+    use: 'These certificates themselves, instead of a file.',
+    secures: 'tls',
+  },
+  {
+    name: 'ssl.enabled.protocols',
+    values: LIST,
+    kafkaDefault: 'TLSv1.2,TLSv1.3',
+    use: 'Which versions of TLS are spoken.',
+    secures: 'tls',
+  },
+  {
+    name: 'sasl.enabled.mechanisms',
+    values: LIST,
+    kafkaDefault: 'GSSAPI',
+    use: `How clients prove who they are: some of PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512. Their users stand in ${PLAIN_JAAS}.`,
+    secures: 'sasl',
+  },
+]
+
 const ALONE = 'there is one broker, and one copy of each partition'
 const ZOOKEEPER = 'topics and configs are kept in the log __cluster_metadata, not in ZooKeeper'
 const CONTROLLER = 'this broker is its own controller, alone'
@@ -200,6 +306,7 @@ export const SERVER_KEYS: readonly ServerKey[] = uniqueByName([
   ...listBrokerConfigs()
     .filter(({ name }) => name !== 'offsets.retention.ms')
     .map(engineKey),
+  ...SECURITY,
   ...USUAL_BUT_UNUSED,
   ...REFUSED,
 ])
@@ -218,12 +325,19 @@ export const KEY_NAMES: readonly string[] = [...KEYS_BY_NAME.keys()]
 export function findKey(name: string): ServerKey | undefined {
   const own = KEYS_BY_NAME.get(name)
   if (own !== undefined) return own
-  const [, ofListener] =
-    /^listener\.name\.[^.]+\.(?:(?:plain|scram-sha-\d+|gssapi|oauthbearer)\.)?(.+)$/.exec(name) ?? []
+  const [, listener, mechanism, ofListener] =
+    /^listener\.name\.([^.]+)\.(?:(plain|scram-sha-\d+|gssapi|oauthbearer)\.)?(.+)$/.exec(name) ?? []
   const key = ofListener === undefined ? undefined : KEYS_BY_NAME.get(ofListener)
-  if (key === undefined) return undefined
-  return { name, values: key.values, kafkaDefault: '', reason: key.reason ?? 'all listeners here are set in one way' }
+  if (key === undefined || listener === undefined) return undefined
+  const { values } = key
+  if (mechanism === undefined && key.secures !== undefined) return { ...key, name, kafkaDefault: '', listener }
+  if (ofListener === JAAS && mechanism !== undefined && /^(plain|scram)/.test(mechanism)) {
+    return { name, values, kafkaDefault: '', use: 'The users of a mechanism.', secures: 'sasl', listener }
+  }
+  return { name, values, kafkaDefault: '', reason: key.reason ?? 'all listeners here are set in one way' }
 }
+
+const JAAS = 'sasl.jaas.config'
 
 function engineKey({ name, type, allowed, kafkaDefault, documentation, accepts }: BrokerConfig): ServerKey {
   const values: KeyValues = {

@@ -5,7 +5,7 @@ import type { RecoveryReport } from '../storage/storage.js'
 import { type Listener, listen } from '../wire/server.js'
 import { reportToParent } from './daemon-report.js'
 import { brokerFailure, CommandFailure, fileFailure, listenFailure } from './failures.js'
-import type { ListenerAddress } from './listeners.js'
+import type { ServerListener } from './listener-security.js'
 import { logLine, printLine } from './output.js'
 import { decodeProperties, MalformedProperties } from './properties.js'
 import {
@@ -17,6 +17,7 @@ import {
   shownValue,
 } from './server-config.js'
 import { onStopSignal } from './stop-signal.js'
+import { tlsOptionsOf } from './tls-options.js'
 import { VERSION } from './version.js'
 
 /** The arguments of `ottla server-start`. */
@@ -158,10 +159,13 @@ async function openListeners(broker: Broker, config: ServerConfig): Promise<List
   return opened
 }
 
-function openListener(broker: Broker, config: ServerConfig, address: ListenerAddress): Promise<Listener> {
+async function openListener(broker: Broker, config: ServerConfig, address: ServerListener): Promise<Listener> {
   const { nodeId, autoCreateTopics, deleteTopics } = config
   const { socketRequestMaxBytes, connectionsMaxIdleMs, maxConnections } = config
+  const { tls, sasl } = address
   return listen(broker, {
+    ...(tls !== undefined && { tls: await tlsOptionsOf(tls) }),
+    ...(sasl !== undefined && { sasl }),
     host: address.host,
     port: address.port,
     ...(address.advertised !== undefined && { advertised: advertisedOf(address.advertised) }),
@@ -180,10 +184,11 @@ function advertisedOf({ host, port }: { host: string; port: number }): { host?: 
   return { ...(host !== '' && { host }), ...(port !== 0 && { port }) }
 }
 
-function describe({ name, host, advertised }: ListenerAddress, { port, bootstrapServers }: Listener): string {
+function describe({ name, protocol, host, advertised }: ServerListener, { port, bootstrapServers }: Listener): string {
   const isEverywhere = host === '' || host === '0.0.0.0' || host === '::'
   const place = isEverywhere ? `${bootstrapServers} and on all other addresses of this machine` : bootstrapServers
-  if (advertised === undefined) return `Listening on ${place} (${name})`
+  const kind = protocol === name || protocol === 'PLAINTEXT' ? name : `${name}, ${protocol}`
+  if (advertised === undefined) return `Listening on ${place} (${kind})`
   const told = `${advertised.host === '' ? 'the host they came by' : advertised.host}:${advertised.port || port}`
-  return `Listening on ${place} (${name}), clients are told ${told}`
+  return `Listening on ${place} (${kind}), clients are told ${told}`
 }

@@ -36,7 +36,17 @@ describe('a server without settings', () => {
     expect(read()).toEqual({
       engine: {},
       nodeId: 1,
-      listeners: [{ name: 'PLAINTEXT', host: '', port: 9092, advertised: undefined }],
+      listeners: [
+        {
+          name: 'PLAINTEXT',
+          protocol: 'PLAINTEXT',
+          host: '',
+          port: 9092,
+          advertised: undefined,
+          tls: undefined,
+          sasl: undefined,
+        },
+      ],
       logDirs: ['./ottla-logs'],
       durability: { durability: 'os' },
       autoCreateTopics: true,
@@ -65,8 +75,10 @@ describe('a key that is used', () => {
     'log.message.timestamp.type': 'LogAppendTime',
   }
 
-  // These two change only how other keys are read.
-  const used = SERVER_KEYS.filter(({ use }) => use !== undefined).map(({ name }) => name)
+  // Two change only how other keys are read, and those that secure listeners are used by such listeners alone.
+  const used = SERVER_KEYS.filter(({ use, secures }) => use !== undefined && secures === undefined).map(
+    ({ name }) => name,
+  )
   const alone = used.filter((name) => !/^(listener.security.protocol.map|controller.listener.names)$/.test(name))
 
   it.each(alone)('changes what the server is started with: %s', (key) => {
