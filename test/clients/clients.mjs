@@ -49,7 +49,8 @@ export const clients = [
   {
     name: 'kafkajs',
     title: 'kafkajs 2.2.4',
-    install: async () => (broker) => agentDriver(kafkajsProgram, broker.bootstrapServers, { codecs: ['none', 'gzip'] }),
+    install: async () => (broker) =>
+      agentDriver(kafkajsProgram, broker.bootstrapServers, { codecs: ['none', 'gzip'], cannot: ['deleteOffsets'] }),
   },
   {
     name: 'kcat',
@@ -66,7 +67,7 @@ export const clients = [
   pythonClient('kafka-python', '2.0.2', ALL_CODECS, {
     name: 'kafka-python-2.0',
     codecs: ['python-snappy', 'lz4', 'zstandard'],
-    cannot: ['deleteRecords'],
+    cannot: ['deleteRecords', 'deleteOffsets'],
   }),
   {
     name: 'franz-go',
@@ -94,7 +95,7 @@ function pythonClient(
   packageName,
   version,
   codecs,
-  { name = packageName, codecs: codecPackages = [], cannot = [] } = {},
+  { name = packageName, codecs: codecPackages = [], cannot = ['deleteOffsets'] } = {},
 ) {
   return {
     name,

@@ -120,7 +120,7 @@ export async function goProgram(name, source, modules) {
     await run('go', ['mod', 'init', 'client'], options)
     await fetching('go', ['get', ...modules], options)
     await fetching('go', ['mod', 'tidy'], options)
-    await fetching('go', ['build', '-o', 'client', '.'], options)
+    await run('go', ['build', '-o', 'client', '.'], { ...options, limitMs: LIMIT_MS })
   })
   return join(folder, 'client')
 }

@@ -15,6 +15,7 @@ import { parseArgs } from 'node:util'
 import { foreignBroker, startBroker } from './broker.mjs'
 import { clients, kafkajsProgram } from './clients.mjs'
 import { agentDriver, startAgent } from './drivers/agent-driver.mjs'
+import { startInProcess } from './in-process.mjs'
 import { clientTable, replaceTable } from './matrix.mjs'
 import { until } from './processes.mjs'
 import { testReport } from './report.mjs'
@@ -88,8 +89,8 @@ async function runClient({ name, title }, makeDriver, column) {
   const helperDriver = agentDriver(kafkajsProgram, broker.bootstrapServers, { codecs: [] })
   const client = makeDriver(broker)
   for (const [index, scenario] of chosenScenarios.entries()) {
-    const lacks = scenario.needs.find((need) => (need === 'restart' ? broker.restart : client[need]) === undefined)
-    if (lacks !== undefined) {
+    const offered = { ...client, restart: broker.restart, inProcess: broker.restart && startInProcess }
+    if (scenario.needs.some((need) => offered[need] === undefined)) {
       column.cells.set(scenario.name, { outcome: 'none' })
       continue
     }
@@ -102,6 +103,8 @@ async function runClient({ name, title }, makeDriver, column) {
         helper,
         helperMember: helperDriver.join,
         startBroker,
+        startInProcess,
+        makeDriver,
         topic,
         group: `${topic}-group`,
       })

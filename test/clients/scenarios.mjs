@@ -151,6 +151,16 @@ export const scenarios = [
     },
   },
   {
+    name: 'follow a leader in the process of the broker',
+    needs: ['produce', 'join', 'inProcess'],
+    run: (context) => sharedGroup(context, { clientLeads: false }),
+  },
+  {
+    name: 'lead a follower in the process of the broker',
+    needs: ['produce', 'join', 'inProcess'],
+    run: (context) => sharedGroup(context, { clientLeads: true }),
+  },
+  {
     name: 'commit, restart, resume',
     needs: ['join'],
     run: async ({ client, topic, helper, group }) => {
@@ -183,6 +193,18 @@ export const scenarios = [
       await member.leave()
       await helper.produce({ topic, records: numberedRecords(20, 7) })
       assert.equal(await client.lag({ group, topic }), 7)
+    },
+  },
+  {
+    name: 'forget committed offsets',
+    needs: ['deleteOffsets'],
+    run: async ({ client, topic, helper, helperMember, group }) => {
+      await filled(helper, topic, 20)
+      const member = await helperMember({ group, topic })
+      await until('the 20 are committed', async () => (await helper.lag({ group, topic })) === 0)
+      await member.leave()
+      await client.deleteOffsets({ group, topic })
+      await until('all 20 are to be read again', async () => (await helper.lag({ group, topic })) === 20)
     },
   },
   {
@@ -285,6 +307,81 @@ async function filled(helper, topic, count) {
   await helper.createTopic({ topic, partitions: 1 })
   await helper.produce({ topic, records })
   return records
+}
+
+/**
+ * One member of the client under test and one of the broker's own process share four partitions, and what each side sends
+ * reaches both. Whoever joins first leads, and goes on leading when it joins again.
+ */
+async function sharedGroup({ makeDriver, startInProcess, topic, group }, { clientLeads }) {
+  const broker = await startInProcess()
+  const client = makeDriver(broker)
+  try {
+    await broker.createTopic({ topic, partitions: 4 })
+    const first = clientLeads ? await client.join({ group, topic }) : await broker.join({ group, topic })
+    await held(broker, group, [4])
+    // A member of the process waits for its partitions, which the client has to give up or to assign first.
+    const [outside, inside] = clientLeads
+      ? [first, await broker.join({ group, topic })]
+      : [await client.join({ group, topic }), first]
+    await held(broker, group, [2, 2])
+
+    const fromOutside = recordsOf('outside', client.setsTimestamps === true)
+    await client.produce({ topic, records: fromOutside })
+    const fromInside = recordsOf('inside', true)
+    await broker.produce({ topic, records: fromInside })
+    const sent = [...fromOutside, ...fromInside]
+    const seen = () => [...outside.records, ...inside.records]
+    await until(
+      () => `${sent.length} messages reach a member: ${seen().length}`,
+      () => new Set(seen().map(nameOf)).size === sent.length,
+    )
+    for (const member of [outside, inside]) assert(member.records.length > 0, 'both get messages')
+    const byName = new Map(seen().map((record) => [nameOf(record), record]))
+    const inOrder = sent.map((record) => byName.get(nameOf(record)))
+    sameRecords(inOrder, sent)
+
+    await outside.leave()
+    await held(broker, group, [4])
+    await broker.produce({ topic, records: recordsOf('last', true) })
+    await until('the one that stays gets all', () => inside.records.filter(isOf('last')).length === 12)
+    await inside.leave()
+  } finally {
+    await client.close()
+    await broker.close()
+  }
+}
+
+/** To each of four partitions one with all that a message can have, one without a key, and a tombstone. */
+function recordsOf(origin, hasTimestamp) {
+  return [0, 1, 2, 3].flatMap((partition) => {
+    const common = { partition, ...(hasTimestamp && { timestamp: 1_700_000_000_000 + partition }) }
+    return [
+      {
+        ...common,
+        key: `${origin} key ${partition}`,
+        value: `${origin} ä€😀 ${partition}`,
+        headers: { trace: 'abc', n: '1' },
+      },
+      { ...common, key: null, value: `${origin} without a key ${partition}`, headers: {} },
+      { ...common, key: `${origin} tombstone ${partition}`, value: null, headers: { trace: 'none' } },
+    ]
+  })
+}
+
+const nameOf = ({ key, value }) => `${key} ${value}`
+
+const isOf = (origin) => (record) => nameOf(record).includes(`${origin} `)
+
+function held(broker, group, counts) {
+  let seen
+  return until(
+    () => `members hold ${counts} partitions: ${seen}`,
+    async () => {
+      seen = await broker.held({ group })
+      return String(seen) === String(counts)
+    },
+  )
 }
 
 /** Two messages to each of four partitions. */

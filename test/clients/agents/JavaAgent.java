@@ -11,6 +11,7 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
@@ -107,6 +108,8 @@ public final class JavaAgent {
                 return null;
             case "lag":
                 return lag(q.get("group").asText(), topic);
+            case "deleteOffsets":
+                return admin.deleteConsumerGroupOffsets(q.get("group").asText(), new HashSet<>(placesOf(topic))).all().get();
             case "deleteRecords": {
                 var place = new TopicPartition(topic, q.get("partition").asInt());
                 var before = RecordsToDelete.beforeOffset(q.get("offset").asLong());

@@ -17,6 +17,7 @@ export function agentDriver(program, bootstrapServers, { codecs, cannot = [] }) 
   return {
     codecs,
     emptyValues: true,
+    setsTimestamps: true,
     consumeFromTime: cannot.includes('consumeFromTime') ? undefined : true,
     ...operations,
     /** Starts a member in a process of its own, that it can be killed. */
@@ -49,6 +50,7 @@ const OPERATIONS = [
   'checksum',
   'lag',
   'deleteRecords',
+  'deleteOffsets',
 ]
 
 export function startAgent({ command, args = [], env = {} }, bootstrapServers, onRecord) {

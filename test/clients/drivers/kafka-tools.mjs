@@ -109,6 +109,12 @@ export function kafkaToolsDriver(classPath, broker, { tools, properties }) {
       const ofTopic = rows.filter((row) => row[heading.indexOf('TOPIC')] === topic)
       return ofTopic.reduce((sum, row) => sum + Number(row[heading.indexOf('LAG')]), 0)
     },
+    deleteOffsets: async ({ group, topic }) => {
+      const { all } = await tool('kafka-consumer-groups', [
+        ...[...bootstrap, '--delete-offsets', '--group', group, '--topic', topic],
+      ])
+      if (!/Successful/.test(all)) throw new Error(all)
+    },
     deleteRecords: async ({ topic, partition, offset }) => {
       const directory = mkdtempSync(join(tmpdir(), 'ottla-clients-'))
       const file = join(directory, 'offsets.json')

@@ -136,6 +136,13 @@ func operate(q request) (any, error) {
 		}
 		group := lags[q.Group]
 		return group.Lag.Total(), group.Error()
+	case "deleteOffsets":
+		topics, err := admin.ListTopics(ctx, q.Topic)
+		if err != nil {
+			return nil, err
+		}
+		deleted, err := admin.DeleteOffsets(ctx, q.Group, topics.TopicsSet())
+		return nil, either(err, deleted.Error())
 	case "deleteRecords":
 		offsets := kadm.Offsets{}
 		offsets.AddOffset(q.Topic, q.Partition, q.Offset, -1)
