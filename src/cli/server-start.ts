@@ -17,7 +17,6 @@ import {
   shownValue,
 } from './server-config.js'
 import { onStopSignal } from './stop-signal.js'
-import { tlsOptionsOf } from './tls-options.js'
 import { VERSION } from './version.js'
 
 /** The arguments of `ottla server-start`. */
@@ -163,8 +162,10 @@ async function openListener(broker: Broker, config: ServerConfig, address: Serve
   const { nodeId, autoCreateTopics, deleteTopics } = config
   const { socketRequestMaxBytes, connectionsMaxIdleMs, maxConnections } = config
   const { tls, sasl } = address
+  // Most have no need of it, and a start is worth the milliseconds.
+  const tlsOptions = tls && (await (await import('./tls-options.js')).tlsOptionsOf(tls))
   return listen(broker, {
-    ...(tls !== undefined && { tls: await tlsOptionsOf(tls) }),
+    ...(tlsOptions !== undefined && { tls: tlsOptions }),
     ...(sasl !== undefined && { sasl }),
     host: address.host,
     port: address.port,
