@@ -17,7 +17,7 @@ const building = new Map()
 async function fetching(command, args, options) {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await run(command, args, { ...options, limitMs: LIMIT_MS })
+      return await run(command, args, { limitMs: LIMIT_MS, ...options })
     } catch (error) {
       if (error.code === 'ENOENT' || attempt === ATTEMPTS) throw error
       console.log(`again   ${command} ${args[0]}: ${error.message.split('\n')[0]}`)
@@ -49,10 +49,13 @@ async function built(name, recipe, build) {
 }
 
 /** Resolves to the folder that has node_modules. */
-export function npmPackages(name, packages) {
+export function npmPackages(name, packages, { limitMs } = {}) {
   return once(name, packages.join(' '), async (folder) => {
     writeFileSync(join(folder, 'package.json'), '{"private":true}\n')
-    await fetching('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', ...packages], { cwd: folder })
+    await fetching('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', ...packages], {
+      cwd: folder,
+      ...(limitMs !== undefined && { limitMs }),
+    })
   })
 }
 
