@@ -7,37 +7,21 @@ import type { RecordBatch } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { decodeMessage, decodeMessages, type MessageCodecs } from './decode.js'
-import { type Delivery, PartitionDelivery } from './delivery.js'
+import { PartitionDelivery } from './delivery.js'
+import {
+  type Batch,
+  type BatchDispatch,
+  type Dispatch,
+  type EachDispatch,
+  isThenable,
+  type MessageHandler,
+  NOT_HANDLED,
+} from './dispatch.js'
+import { InFlight } from './in-flight.js'
 import { labelled } from './inside-handler.js'
 import type { Message } from './message.js'
-import { OffsetTracker } from './offset-tracker.js'
 import { PartitionReader } from './partition-reader.js'
-import { ProcessHold } from './process-hold.js'
 import type { Slots } from './slots.js'
-
-/** Messages of one partition, in order. */
-export interface Batch<M> extends Readonly<TopicPartition> {
-  /** One at least, in the order of their offsets. */
-  readonly messages: readonly M[]
-  /** Everything up to and including this message is done, whatever becomes of the rest. */
-  resolve(through: M): void
-}
-
-/** How messages reach the user: one by one or by the batch. */
-export type Dispatch =
-  | {
-      readonly kind: 'each'
-      readonly handler: (message: Message, delivery: Delivery) => unknown
-      readonly ordering: 'partition' | 'key' | 'none'
-      /** Messages that wait behind others of their key, at most. */
-      readonly lookahead: number
-    }
-  | {
-      readonly kind: 'batch'
-      readonly handler: (batch: Batch<Message>, delivery: Delivery) => unknown
-      readonly maxMessages: number
-      readonly maxWaitMs: number
-    }
 
 export interface DeliveryLoopOptions {
   readonly engine: Engine
@@ -82,14 +66,8 @@ export interface LoopProgress {
  */
 export type StopCause = 'revoked' | 'lost' | 'closing' | 'abandoned'
 
-/** What a handler of ours returns for a message that is to be delivered again. */
-export const NOT_HANDLED: unique symbol = Symbol('not handled')
-
 /** A loop looks at the time once in so many messages. */
 const MESSAGES_PER_TIME_CHECK = 8
-
-/** Beside a handler that does not end, the others of its partition go on for so many messages, none of which can be committed. */
-const MAX_SPAN = 10_000
 
 /**
  * Delivers one partition to one member, from the fetch to the handler. The loop owns the position: what was delivered
@@ -103,16 +81,8 @@ export class DeliveryLoop {
   readonly #options: DeliveryLoopOptions
   readonly #reader: PartitionReader
   readonly #delivery: PartitionDelivery
-  readonly #tracker = new OffsetTracker()
-  readonly #hold: ProcessHold
-  #isHoldDue = false
-  /** Messages behind others of their key. A key is here while one of its messages is handled. */
-  readonly #behind = new Map<unknown, Message[]>()
-  readonly #handleBeside: (message: Message, key: unknown) => Promise<void>
+  readonly #inFlight: InFlight
   readonly #ended: Promise<void>
-  #behindCount = 0
-  /** Handlers that run now. */
-  #running = 0
   #position: number
   #soughtOffset: number | undefined
   #seekCount = 0
@@ -124,25 +94,26 @@ export class DeliveryLoop {
   /** Ends a wait: for messages, for a slot, for a batch to fill, for the end of a pause. */
   #interruption = new Cancellation()
   #waitsForTime = false
-  /** Told when a handler that runs beside others is done. */
-  #onHandled: (() => void) | undefined
 
   constructor(options: DeliveryLoopOptions) {
     this.at = options.at
     this.#options = options
-    this.#hold = new ProcessHold(options.clock)
     this.#reader = new PartitionReader(options.engine, options.at)
     this.#delivery = new PartitionDelivery(options.group)
+    this.#inFlight = new InFlight({
+      ...options,
+      delivery: this.#delivery,
+      onThrown: (message, error) => this.#handlerThrew(message, error),
+    })
     this.#position = options.startOffset
     this.#committedOffset = options.committedOffset
-    this.#handleBeside = labelled(options.label, (message, key) => this.#handleInTurn(message, key))
     this.#ended = labelled(options.label, () => this.#run())()
   }
 
   get progress(): LoopProgress {
     return {
       position: this.#soughtOffset ?? this.#position,
-      inFlight: this.#running + this.#behindCount,
+      inFlight: this.#inFlight.count,
       isPaused: this.#isPaused,
       waitsForTime: this.#waitsForTime,
     }
@@ -150,12 +121,12 @@ export class DeliveryLoop {
 
   /** The oldest offset that a handler works on, undefined where none runs. */
   get handledOffset(): number | undefined {
-    return this.#running > 0 ? this.#tracker.committable(this.#position) : undefined
+    return this.#inFlight.handledOffset(this.#position)
   }
 
   /** What a commit should say now, or undefined if the group's offset says so already. */
   get committableOffset(): number | undefined {
-    const offset = this.#soughtOffset ?? this.#tracker.committable(this.#position)
+    const offset = this.#soughtOffset ?? this.#inFlight.committable(this.#position)
     return offset > this.#committedOffset ? offset : undefined
   }
 
@@ -191,8 +162,8 @@ export class DeliveryLoop {
   async stop(cause: StopCause): Promise<void> {
     if (this.#status === 'running') this.#status = 'stopping'
     this.#interrupt()
-    if (cause === 'lost' || cause === 'abandoned') this.#dropBehind()
-    if (cause === 'abandoned') this.#hold.end()
+    if (cause === 'lost' || cause === 'abandoned') this.#inFlight.dropBehind()
+    if (cause === 'abandoned') this.#inFlight.releaseProcess()
     if (cause !== 'revoked') this.#delivery.abort()
     await this.#ended
   }
@@ -200,13 +171,13 @@ export class DeliveryLoop {
   #interrupt(): void {
     this.#isInterrupted = true
     this.#interruption.abort()
-    this.#onHandled?.()
+    this.#inFlight.wake()
   }
 
   #fail(error: OttlaError): void {
     if (this.#status === 'failed') return
     this.#status = 'failed'
-    this.#dropBehind()
+    this.#inFlight.dropBehind()
     this.#interrupt()
     this.#options.onFailure(error)
   }
@@ -227,12 +198,12 @@ export class DeliveryLoop {
       // Where neither fetches nor handlers ever wait, nobody else would get a turn.
       if (clock.turnIsSpent()) await clock.nextTurn()
     }
-    await this.#handled()
+    await this.#inFlight.handled()
     onRest()
   }
 
   async #applySeek(): Promise<void> {
-    await this.#handled()
+    await this.#inFlight.handled()
     this.#position = this.#soughtOffset ?? this.#position
     this.#soughtOffset = undefined
     this.#options.onRest()
@@ -264,7 +235,7 @@ export class DeliveryLoop {
         const isWhole =
           dispatch.ordering === 'partition'
             ? await this.#deliverInOrder(batch, dispatch.handler, signal)
-            : await this.#deliverBeside(batch, dispatch.ordering, dispatch.lookahead, signal)
+            : await this.#deliverBeside(batch, dispatch, signal)
         if (!isWhole) break
         // Past what holds no message too: a marker, or a gap that compaction left.
         this.#position = batch.lastOffset + 1
@@ -276,12 +247,9 @@ export class DeliveryLoop {
   }
 
   /** One message after the other: the common case and the hot path. False when it was interrupted. */
-  async #deliverInOrder(
-    batch: RecordBatch,
-    handler: (message: Message, delivery: Delivery) => unknown,
-    signal: CancelSignal,
-  ): Promise<boolean> {
+  async #deliverInOrder(batch: RecordBatch, handler: MessageHandler, signal: CancelSignal): Promise<boolean> {
     const { at, clock, codecs, slots, onMark } = this.#options
+    const inFlight = this.#inFlight
     const records = batch.isControl ? noRecords() : batch.records()
     let count = 0
     while (records.next()) {
@@ -290,12 +258,12 @@ export class DeliveryLoop {
       if (this.#isInterrupted) return false
       const message = decodeMessage(at, codecs, records)
       if (slots !== undefined && !(await this.#acquire(slots, signal))) return false
-      this.#running = 1
+      inFlight.begin()
       try {
         let outcome = handler(message, this.#delivery)
         // A handler that returns nothing is not awaited.
         if (isThenable(outcome)) {
-          this.#holdProcess()
+          inFlight.outlastsCall()
           outcome = await outcome
         }
         if (outcome === NOT_HANDLED) return false
@@ -303,8 +271,7 @@ export class DeliveryLoop {
         this.#handlerThrew(message, error)
         return false
       } finally {
-        this.#running = 0
-        this.#hold.release()
+        inFlight.end()
         slots?.release()
       }
       this.#position = offset + 1
@@ -317,74 +284,32 @@ export class DeliveryLoop {
   /** Starts handlers beside each other, one for each slot and key. False when it was interrupted. */
   async #deliverBeside(
     batch: RecordBatch,
-    ordering: 'key' | 'none',
-    lookahead: number,
+    { handler, lookahead, ordering }: EachDispatch,
     signal: CancelSignal,
   ): Promise<boolean> {
     const { at, clock, codecs, slots } = this.#options
+    const inFlight = this.#inFlight
     const records = batch.isControl ? noRecords() : batch.records()
     let count = 0
     while (records.next()) {
       const { offset } = records
       if (offset < this.#position) continue
-      while ((this.#behindCount >= lookahead || this.#tracker.span >= MAX_SPAN) && !this.#isInterrupted) {
-        await this.#nextHandled()
-      }
+      while (inFlight.isFull(lookahead) && !this.#isInterrupted) await inFlight.nextHandled()
       if (this.#isInterrupted) return false
       const message = decodeMessage(at, codecs, records)
       // Equal keys have equal bytes; the text of the bytes compares where an array would not. Without a key there is no order to keep.
       const key = ordering === 'key' && records.key !== null ? Buffer.from(records.key).toString('latin1') : offset
-      const behind = this.#behind.get(key)
       // A message behind another of its key is handled in the slot of that one.
-      if (behind === undefined && slots !== undefined && !(await this.#acquire(slots, signal))) return false
-      this.#tracker.deliver(offset)
+      if (slots !== undefined && !inFlight.hasKey(key) && !(await this.#acquire(slots, signal))) return false
+      inFlight.add(message, key, handler)
       this.#position = offset + 1
-      if (behind === undefined) {
-        this.#behind.set(key, [])
-        void this.#handleBeside(message, key)
-      } else {
-        behind.push(message)
-        this.#behindCount++
-      }
       if (++count % MESSAGES_PER_TIME_CHECK === 0 && clock.turnIsSpent()) await clock.nextTurn()
     }
     return !this.#isInterrupted
   }
 
-  /** Handles a message and then, in the same slot, those that gathered behind it. Never rejects. */
-  async #handleInTurn(first: Message, key: unknown): Promise<void> {
-    const { dispatch, slots, onMark, onRest } = this.#options
-    if (dispatch.kind !== 'each') return
-    this.#running++
-    this.#holdProcess()
-    const behind = this.#behind.get(key) ?? []
-    for (let message: Message | undefined = first; message !== undefined; message = behind.shift()) {
-      if (message !== first) this.#behindCount--
-      try {
-        await dispatch.handler(message, this.#delivery)
-      } catch (error) {
-        this.#handlerThrew(message, error)
-        break
-      }
-      this.#tracker.done(message.offset)
-      onMark()
-      this.#onHandled?.()
-    }
-    this.#behindCount -= behind.length
-    this.#behind.delete(key)
-    this.#running--
-    if (this.#running === 0) this.#hold.release()
-    slots?.release()
-    this.#onHandled?.()
-    if (this.#running === 0) onRest()
-  }
-
   /** Hands over what was fetched in pieces of `maxMessages`, after waiting for the last one to fill. */
-  async #deliverBatches(
-    batches: readonly RecordBatch[],
-    dispatch: Dispatch & { kind: 'batch' },
-    signal: CancelSignal,
-  ): Promise<void> {
+  async #deliverBatches(batches: readonly RecordBatch[], dispatch: BatchDispatch, signal: CancelSignal): Promise<void> {
     const { at, clock, codecs, onMark } = this.#options
     let messages: Message[] = []
     let end = this.#position
@@ -440,13 +365,13 @@ export class DeliveryLoop {
   async #deliverBatch(
     messages: readonly Message[],
     end: number,
-    dispatch: Dispatch & { kind: 'batch' },
+    dispatch: BatchDispatch,
     signal: CancelSignal,
   ): Promise<boolean> {
     const { at, slots, onMark } = this.#options
     if (this.#isInterrupted) return false
     if (slots !== undefined && !(await this.#acquire(slots, signal))) return false
-    this.#running = 1
+    this.#inFlight.begin()
     const batch: Batch<Message> = {
       topic: at.topic,
       partition: at.partition,
@@ -462,7 +387,7 @@ export class DeliveryLoop {
     try {
       const returned = dispatch.handler(batch, this.#delivery)
       if (isThenable(returned)) {
-        this.#holdProcess()
+        this.#inFlight.outlastsCall()
         await returned
       }
       this.#position = end
@@ -475,8 +400,7 @@ export class DeliveryLoop {
       return false
     } finally {
       isOver = true
-      this.#running = 0
-      this.#hold.release()
+      this.#inFlight.end()
       slots?.release()
     }
   }
@@ -492,34 +416,6 @@ export class DeliveryLoop {
   #handlerThrew(message: Message, error: unknown): void {
     if (!this.#delivery.isAbort(error)) this.#fail(handlerFailed(message, error))
   }
-
-  /** Resolves when no handler runs. */
-  async #handled(): Promise<void> {
-    while (this.#running > 0) await this.#nextHandled()
-  }
-
-  #nextHandled(): Promise<void> {
-    return new Promise((resolve) => {
-      this.#onHandled = resolve
-    })
-  }
-
-  /** A handler that outlasts its turn of the event loop keeps the process running, whatever it waits for. */
-  #holdProcess(): void {
-    if (this.#isHoldDue) return
-    this.#isHoldDue = true
-    void this.#options.clock.nextTurn().then(() => {
-      this.#isHoldDue = false
-      if (this.#running === 0) return
-      this.#hold.take()
-      this.#options.onLongHandler()
-    })
-  }
-
-  #dropBehind(): void {
-    for (const messages of this.#behind.values()) messages.length = 0
-    this.#behindCount = 0
-  }
 }
 
 /** What follows on the last of them. */
@@ -532,11 +428,6 @@ function aborted(signal: CancelSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  if (value instanceof Promise) return true
-  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }
 
 function handlerFailed(message: Message, cause: unknown): OttlaError {

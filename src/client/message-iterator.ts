@@ -1,4 +1,4 @@
-import { NOT_HANDLED } from './delivery-loop.js'
+import { NOT_HANDLED } from './dispatch.js'
 import type { Message } from './message.js'
 import type { Slots } from './slots.js'
 
