@@ -9,6 +9,7 @@ import type { Delivery } from './delivery.js'
 import type { DeliveryLoop } from './delivery-loop.js'
 import type { Batch, Dispatch } from './dispatch.js'
 import { GroupEmitter, type GroupEvents, throwUncaught } from './events.js'
+import { Failures } from './failures.js'
 import type { GroupCounters } from './group-counters.js'
 import { groupLag, lagIn, type PartitionLag } from './group-lag.js'
 import {
@@ -36,6 +37,7 @@ import { partitionName } from './partition-name.js'
 import { checkPosition, type Position, resolvePosition } from './position.js'
 import { ProcessHold } from './process-hold.js'
 import type { Abortable } from './producer.js'
+import type { FailureOptions } from './retry.js'
 import { Slots } from './slots.js'
 import { Subscription } from './subscription.js'
 
@@ -209,7 +211,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     const concurrency = options.concurrency ?? (ordering === 'partition' ? Number.POSITIVE_INFINITY : 16)
     // The topics' types are known to the compiler alone.
     const untyped = handler as (message: Message, delivery: Delivery) => unknown
-    this.#start({ kind: 'each', handler: untyped, ordering, lookahead: LOOKAHEAD }, slots(concurrency), options.signal)
+    this.#start({ kind: 'each', handler: untyped, ordering, lookahead: LOOKAHEAD }, slots(concurrency), options)
     await this.#ready.promise
   }
 
@@ -225,7 +227,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     const { maxMessages = 1000, maxWaitMs = 0, concurrency = Number.POSITIVE_INFINITY } = options
     // The topics' types are known to the compiler alone.
     const untyped = handler as (batch: Batch<Message>, delivery: Delivery) => unknown
-    this.#start({ kind: 'batch', handler: untyped, maxMessages, maxWaitMs }, slots(concurrency), options.signal)
+    this.#start({ kind: 'batch', handler: untyped, maxMessages, maxWaitMs }, slots(concurrency), options)
     await this.#ready.promise
   }
 
@@ -244,7 +246,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     })
     // The topics' types are known to the compiler alone.
     const handler = (message: Message): unknown => iterator.offer(message as M)
-    this.#start({ kind: 'each', handler, ordering: 'partition', lookahead: 0 }, slots, options.signal)
+    this.#start({ kind: 'each', handler, ordering: 'partition', lookahead: 0 }, slots, options)
     this.#iterator = iterator
     this.#closed.promise.then(
       () => iterator.end(),
@@ -365,7 +367,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     checkOptions(method, options, rules)
   }
 
-  #start(dispatch: Dispatch, slots: Slots | undefined, signal: AbortSignal | undefined): void {
+  #start(dispatch: Dispatch, slots: Slots | undefined, options: Abortable & FailureOptions): void {
     if (this.#status === 'running') {
       throw new OttlaError(
         'OTTLA_ALREADY_RUNNING',
@@ -373,10 +375,12 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       )
     }
     if (this.#status !== 'new') throw notRunning(this.id, this.#status)
+    const { signal } = options
     signal?.throwIfAborted()
+    const failures = new Failures(options, this.#events)
     this.#context.onRun(this)
     this.#status = 'running'
-    this.#delivering = { dispatch, slots, committer: this.#committer }
+    this.#delivering = { dispatch, slots, committer: this.#committer, failures }
     if (signal !== undefined) {
       const onAbort = (): void => void this.#close()
       signal.addEventListener('abort', onAbort)

@@ -6,10 +6,10 @@ import { noRecords } from '../record/encoded-batch.js'
 import type { RecordBatch } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
+import { BatchCalls } from './batch-calls.js'
 import { decodeMessage, decodeMessages, type MessageCodecs } from './decode.js'
 import { PartitionDelivery } from './delivery.js'
 import {
-  type Batch,
   type BatchDispatch,
   type Dispatch,
   type EachDispatch,
@@ -17,7 +17,8 @@ import {
   type MessageHandler,
   NOT_HANDLED,
 } from './dispatch.js'
-import { InFlight } from './in-flight.js'
+import type { Failures } from './failures.js'
+import { type Handling, InFlight, type Outlook, untilAborted } from './in-flight.js'
 import { labelled } from './inside-handler.js'
 import type { Message } from './message.js'
 import { PartitionReader } from './partition-reader.js'
@@ -48,16 +49,25 @@ export interface DeliveryLoopOptions {
   /** Told when the loop has caught up, or stands still. */
   readonly onRest: () => void
   readonly onFailure: (error: OttlaError) => void
+  /** What becomes of messages that fail. */
+  readonly failures: Failures
 }
 
 /** What `idle` asks a loop. */
 export interface LoopProgress {
   /** Everything below it was delivered. */
   readonly position: number
+  /** Messages that are being handled, or are next. */
   readonly inFlight: number
+  /** Messages that failed and wait for their next try. */
+  readonly toBeRetried: number
   readonly isPaused: boolean
-  /** True where only the passing of time brings it on. */
+  /** True where only the passing of time brings on what is delivered. */
   readonly waitsForTime: boolean
+  /** True where only the passing of time brings on what is to be tried again, and nothing is delivered before. */
+  readonly retriesWaitForTime: boolean
+  /** True where nothing further is delivered before something in flight is done. */
+  readonly isHeldUp: boolean
 }
 
 /**
@@ -82,6 +92,7 @@ export class DeliveryLoop {
   readonly #reader: PartitionReader
   readonly #delivery: PartitionDelivery
   readonly #inFlight: InFlight
+  readonly #batchCalls: BatchCalls
   readonly #ended: Promise<void>
   #position: number
   #soughtOffset: number | undefined
@@ -94,17 +105,32 @@ export class DeliveryLoop {
   /** Ends a wait: for messages, for a slot, for a batch to fill, for the end of a pause. */
   #interruption = new Cancellation()
   #waitsForTime = false
+  #isHeldUp: boolean
 
   constructor(options: DeliveryLoopOptions) {
     this.at = options.at
     this.#options = options
     this.#reader = new PartitionReader(options.engine, options.at)
     this.#delivery = new PartitionDelivery(options.group)
-    this.#inFlight = new InFlight({
-      ...options,
+    const shared = {
       delivery: this.#delivery,
-      onThrown: (message, error) => this.#handlerThrew(message, error),
+      outlook: () => this.#outlook(),
+      onFailure: (error: unknown) => this.#fail(asOttlaError(error, this.at)),
+    }
+    this.#inFlight = new InFlight({ ...options, ...shared })
+    this.#batchCalls = new BatchCalls({
+      ...options,
+      ...shared,
+      inFlight: this.#inFlight,
+      handler: options.dispatch.kind === 'batch' ? options.dispatch.handler : () => {},
+      position: () => this.#position,
+      onDone: (position) => {
+        this.#position = position
+        options.onMark()
+      },
     })
+    // One by one, nothing is delivered beside what is in flight.
+    this.#isHeldUp = options.dispatch.kind === 'batch' || options.dispatch.ordering === 'partition'
     this.#position = options.startOffset
     this.#committedOffset = options.committedOffset
     this.#ended = labelled(options.label, () => this.#run())()
@@ -114,14 +140,17 @@ export class DeliveryLoop {
     return {
       position: this.#soughtOffset ?? this.#position,
       inFlight: this.#inFlight.count,
+      toBeRetried: this.#inFlight.waitingCount,
       isPaused: this.#isPaused,
       waitsForTime: this.#waitsForTime,
+      retriesWaitForTime: this.#inFlight.waitsForTime,
+      isHeldUp: this.#isHeldUp,
     }
   }
 
-  /** The oldest offset that a handler works on, undefined where none runs. */
-  get handledOffset(): number | undefined {
-    return this.#inFlight.handledOffset(this.#position)
+  /** The oldest message on which a handler works, undefined where none runs. */
+  get handling(): Handling | undefined {
+    return this.#inFlight.handling(this.#position)
   }
 
   /** What a commit should say now, or undefined if the group's offset says so already. */
@@ -164,8 +193,13 @@ export class DeliveryLoop {
     this.#interrupt()
     if (cause === 'lost' || cause === 'abandoned') this.#inFlight.dropBehind()
     if (cause === 'abandoned') this.#inFlight.releaseProcess()
-    if (cause !== 'revoked') this.#delivery.abort()
+    if (cause !== 'revoked') this.#delivery.abort(cause === 'lost')
     await this.#ended
+  }
+
+  #outlook(): Outlook {
+    if (this.#status !== 'running' || this.#soughtOffset !== undefined) return 'over'
+    return this.#isPaused ? 'paused' : 'open'
   }
 
   #interrupt(): void {
@@ -190,7 +224,7 @@ export class DeliveryLoop {
       const { signal } = this.#interruption
       try {
         if (this.#soughtOffset !== undefined) await this.#applySeek()
-        else if (this.#isPaused) await aborted(signal)
+        else if (this.#isPaused) await untilAborted(signal)
         else await this.#deliverNext(signal)
       } catch (error) {
         await this.#recover(error, signal)
@@ -198,12 +232,13 @@ export class DeliveryLoop {
       // Where neither fetches nor handlers ever wait, nobody else would get a turn.
       if (clock.turnIsSpent()) await clock.nextTurn()
     }
-    await this.#inFlight.handled()
+    await this.#inFlight.settled()
     onRest()
   }
 
   async #applySeek(): Promise<void> {
-    await this.#inFlight.handled()
+    await this.#inFlight.settled()
+    this.#inFlight.forget()
     this.#position = this.#soughtOffset ?? this.#position
     this.#soughtOffset = undefined
     this.#options.onRest()
@@ -213,7 +248,7 @@ export class DeliveryLoop {
   async #recover(error: unknown, signal: CancelSignal): Promise<void> {
     const code = OttlaError.is(error) ? error.code : undefined
     // The topic was deleted: the rebalance that follows takes the partition away.
-    if (code === 'OTTLA_UNKNOWN_TOPIC_OR_PARTITION') return aborted(signal)
+    if (code === 'OTTLA_UNKNOWN_TOPIC_OR_PARTITION') return untilAborted(signal)
     try {
       if (code !== 'OTTLA_OFFSET_OUT_OF_RANGE') throw error
       const removed = this.#position
@@ -258,6 +293,7 @@ export class DeliveryLoop {
       if (this.#isInterrupted) return false
       const message = decodeMessage(at, codecs, records)
       if (slots !== undefined && !(await this.#acquire(slots, signal))) return false
+      let failed: { error: unknown } | undefined
       inFlight.begin()
       try {
         let outcome = handler(message, this.#delivery)
@@ -268,12 +304,12 @@ export class DeliveryLoop {
         }
         if (outcome === NOT_HANDLED) return false
       } catch (error) {
-        this.#handlerThrew(message, error)
-        return false
+        failed = { error }
       } finally {
         inFlight.end()
-        slots?.release()
+        if (failed === undefined) slots?.release()
       }
+      if (failed !== undefined && !(await inFlight.tryAgain(message, failed.error, handler))) return false
       this.#position = offset + 1
       onMark()
       if (++count % MESSAGES_PER_TIME_CHECK === 0 && clock.turnIsSpent()) await clock.nextTurn()
@@ -287,14 +323,19 @@ export class DeliveryLoop {
     { handler, lookahead, ordering }: EachDispatch,
     signal: CancelSignal,
   ): Promise<boolean> {
-    const { at, clock, codecs, slots } = this.#options
+    const { at, clock, codecs, slots, onRest } = this.#options
     const inFlight = this.#inFlight
     const records = batch.isControl ? noRecords() : batch.records()
     let count = 0
     while (records.next()) {
       const { offset } = records
       if (offset < this.#position) continue
-      while (inFlight.isFull(lookahead) && !this.#isInterrupted) await inFlight.nextHandled()
+      while (inFlight.isFull(lookahead) && !this.#isInterrupted) {
+        this.#isHeldUp = true
+        onRest()
+        await inFlight.nextHandled()
+        this.#isHeldUp = false
+      }
       if (this.#isInterrupted) return false
       const message = decodeMessage(at, codecs, records)
       // Equal keys have equal bytes; the text of the bytes compares where an array would not. Without a key there is no order to keep.
@@ -321,7 +362,7 @@ export class DeliveryLoop {
           const records = batch.isControl ? noRecords() : batch.records()
           while (decodeMessages(at, codecs, records, end, messages, dispatch.maxMessages)) {
             end = endOf(messages)
-            if (!(await this.#deliverBatch(messages, end, dispatch, signal))) return
+            if (!(await this.#deliverBatch(messages, end, signal))) return
             messages = []
             if (clock.turnIsSpent()) await clock.nextTurn()
           }
@@ -334,11 +375,11 @@ export class DeliveryLoop {
       }
     } catch (error) {
       // What came before that which cannot be read or decoded is handled first.
-      if (messages.length > 0) await this.#deliverBatch(messages, endOf(messages), dispatch, signal)
+      if (messages.length > 0 && !(await this.#deliverBatch(messages, endOf(messages), signal))) return
       throw error
     }
     if (this.#isInterrupted) return
-    if (messages.length > 0) await this.#deliverBatch(messages, end, dispatch, signal)
+    if (messages.length > 0) await this.#deliverBatch(messages, end, signal)
     else this.#position = end
     onMark()
   }
@@ -362,47 +403,11 @@ export class DeliveryLoop {
   }
 
   /** False when the loop must look up. */
-  async #deliverBatch(
-    messages: readonly Message[],
-    end: number,
-    dispatch: BatchDispatch,
-    signal: CancelSignal,
-  ): Promise<boolean> {
-    const { at, slots, onMark } = this.#options
+  async #deliverBatch(messages: readonly Message[], end: number, signal: CancelSignal): Promise<boolean> {
+    const { slots } = this.#options
     if (this.#isInterrupted) return false
     if (slots !== undefined && !(await this.#acquire(slots, signal))) return false
-    this.#inFlight.begin()
-    const batch: Batch<Message> = {
-      topic: at.topic,
-      partition: at.partition,
-      messages,
-      resolve: (through) => {
-        // Too late: the batch is over, and the position is elsewhere.
-        if (isOver) return
-        this.#position = Math.max(this.#position, Math.min(through.offset + 1, end))
-        onMark()
-      },
-    }
-    let isOver = false
-    try {
-      const returned = dispatch.handler(batch, this.#delivery)
-      if (isThenable(returned)) {
-        this.#inFlight.outlastsCall()
-        await returned
-      }
-      this.#position = end
-      onMark()
-      return !this.#isInterrupted
-    } catch (error) {
-      // What it resolved before is done; the rest is delivered again to whoever comes next.
-      const failed = messages.find((message) => message.offset >= this.#position) ?? messages[0]
-      this.#handlerThrew(failed as Message, error)
-      return false
-    } finally {
-      isOver = true
-      this.#inFlight.end()
-      slots?.release()
-    }
+    return (await this.#batchCalls.call(messages, end)) && !this.#isInterrupted
   }
 
   /** False where the loop was interrupted before a slot was free. */
@@ -412,30 +417,11 @@ export class DeliveryLoop {
     slots.release()
     return false
   }
-
-  #handlerThrew(message: Message, error: unknown): void {
-    if (!this.#delivery.isAbort(error)) this.#fail(handlerFailed(message, error))
-  }
 }
 
 /** What follows on the last of them. */
 function endOf(messages: readonly Message[]): number {
   return (messages[messages.length - 1] as Message).offset + 1
-}
-
-function aborted(signal: CancelSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve()
-    else signal.addEventListener('abort', () => resolve(), { once: true })
-  })
-}
-
-function handlerFailed(message: Message, cause: unknown): OttlaError {
-  return new OttlaError(
-    'OTTLA_HANDLER_FAILED',
-    `The handler failed at ${message.topic}-${message.partition} offset ${message.offset}: ${reasonOf(cause)}. The message is not committed, and is delivered again to the next member`,
-    { cause },
-  )
 }
 
 function asOttlaError(error: unknown, at: TopicPartition): OttlaError {

@@ -28,9 +28,15 @@ export class PartitionDelivery implements Delivery {
   readonly attempt = 1
   #controller: AbortController | undefined
   #isAborted = false
+  #isLost = false
 
   constructor(group: string) {
     this.group = group
+  }
+
+  /** True where another member may have the partition already. */
+  get isLost(): boolean {
+    return this.#isLost
   }
 
   get signal(): AbortSignal {
@@ -43,8 +49,10 @@ export class PartitionDelivery implements Delivery {
     return this.#controller.signal
   }
 
-  abort(): void {
+  /** `isLost` where another member may have the partition already. */
+  abort(isLost: boolean): void {
     this.#isAborted = true
+    this.#isLost ||= isLost
     this.#controller?.abort()
   }
 
@@ -54,5 +62,22 @@ export class PartitionDelivery implements Delivery {
     const signal = this.#controller?.signal
     if (signal?.aborted !== true) return false
     return error === signal.reason || (error instanceof Error && error.name === 'AbortError')
+  }
+}
+
+/** Of a try that is not the first. */
+export class RetriedDelivery implements Delivery {
+  readonly group: string
+  readonly attempt: number
+  readonly #partition: PartitionDelivery
+
+  constructor(partition: PartitionDelivery, attempt: number) {
+    this.group = partition.group
+    this.attempt = attempt
+    this.#partition = partition
+  }
+
+  get signal(): AbortSignal {
+    return this.#partition.signal
   }
 }

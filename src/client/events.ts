@@ -2,6 +2,11 @@ import { EventEmitter } from 'node:events'
 import type { OttlaError } from '../errors.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { PartitionLag } from './group-lag.js'
+import type { Message } from './message.js'
+
+/** A message of any topic. */
+// biome-ignore lint/suspicious/noExplicitAny: the topics' types are known to the listener alone
+type AnyMessage = Message<any, any>
 
 /** What a member of a group tells. A listener that throws does not reach the engine: it is an uncaught exception. */
 export interface GroupEvents {
@@ -25,6 +30,13 @@ export interface GroupEvents {
    * one it would have read next, up to `resetTo` were never handled. Where that is 'error' the member stops instead.
    */
   outOfRange: [at: TopicPartition & { offset: number; resetTo: number }]
+  /**
+   * Try number `attempt` of a message failed with `error`, and another is going to be made. Of a batch it names the first
+   * message that is not done.
+   */
+  retry: [message: AnyMessage, error: unknown, attempt: number]
+  /** The tries of a message are used up, and `onExhausted: 'skip'` says to go on without it. It is not delivered again. */
+  skipped: [message: AnyMessage, error: unknown]
   /** What stopped the member. `closed` rejects with the same error. */
   error: [error: OttlaError]
 }

@@ -17,6 +17,7 @@ import {
 } from './options.js'
 import type { Position } from './position.js'
 import type { Abortable } from './producer.js'
+import { FAILURE_OPTIONS, type FailureOptions } from './retry.js'
 
 /** How one member of a group consumes. */
 export interface GroupOptions<Topics> {
@@ -61,23 +62,25 @@ export interface GroupOptions<Topics> {
   keepAlive?: boolean
 }
 
-/** How `run` calls its handler. */
-export interface RunOptions extends Abortable {
-  /** Handlers that run at once. Default: for 'partition' no bound but one for each partition, else 16. */
-  concurrency?: number
-  /** 'partition' (default): one message of a partition at a time. 'key': one of a key. 'none': any. */
-  ordering?: 'partition' | 'key' | 'none'
-}
+/** How `run` calls its handler, and what becomes of messages that it fails at. */
+export type RunOptions = Abortable &
+  FailureOptions & {
+    /** Handlers that run at once. Default: for 'partition' no bound but one for each partition, else 16. */
+    concurrency?: number
+    /** 'partition' (default): one message of a partition at a time. 'key': one of a key. 'none': any. */
+    ordering?: 'partition' | 'key' | 'none'
+  }
 
-/** How `runBatches` calls its handler. */
-export interface BatchOptions extends Abortable {
-  /** Handlers that run at once, one for each partition at most. Default: no bound. */
-  concurrency?: number
-  /** Messages in a batch at most. Default 1,000. */
-  maxMessages?: number
-  /** Milliseconds for which a batch that is not full waits for more. Default 0: it takes what is there. */
-  maxWaitMs?: number
-}
+/** How `runBatches` calls its handler, and what becomes of messages that it fails at. */
+export type BatchOptions = Abortable &
+  FailureOptions & {
+    /** Handlers that run at once, one for each partition at most. Default: no bound. */
+    concurrency?: number
+    /** Messages in a batch at most. Default 1,000. */
+    maxMessages?: number
+    /** Milliseconds for which a batch that is not full waits for more. Default 0: it takes what is there. */
+    maxWaitMs?: number
+  }
 
 const ASSIGNORS: Readonly<Record<Extract<NonNullable<GroupOptions<unknown>['assignor']>, string>, Assignor>> = {
   cooperativeSticky: cooperativeStickyAssignor,
@@ -112,12 +115,14 @@ export const RUN_OPTIONS: Readonly<Record<keyof RunOptions, OptionRule>> = {
   signal: aSignal,
   concurrency: countOrInfinity(1),
   ordering: oneOf('partition', 'key', 'none'),
+  ...FAILURE_OPTIONS,
 }
 export const BATCH_OPTIONS: Readonly<Record<keyof BatchOptions, OptionRule>> = {
   signal: aSignal,
   concurrency: countOrInfinity(1),
   maxMessages: wholeNumber(1),
   maxWaitMs: wholeNumber(0, 2 ** 31 - 1),
+  ...FAILURE_OPTIONS,
 }
 
 /** What decides on how the member takes part, with its defaults. Throws OTTLA_INVALID_ARGUMENT. */

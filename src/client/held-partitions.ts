@@ -4,6 +4,7 @@ import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { DeliveryLoop } from './delivery-loop.js'
 import type { Dispatch } from './dispatch.js'
+import type { Failures } from './failures.js'
 import type { OffsetCommitter } from './offset-committer.js'
 import { invalid } from './options.js'
 import { partitionName } from './partition-name.js'
@@ -42,6 +43,7 @@ export interface Delivering {
   readonly dispatch: Dispatch
   readonly slots: Slots | undefined
   readonly committer: OffsetCommitter
+  readonly failures: Failures
 }
 
 /** The partitions that one member holds, each with its loop: from when they are assigned until they are given up or lost. */
@@ -168,7 +170,10 @@ export class HeldPartitions {
     this.#options.onProgress()
   }
 
-  #loop({ at, startOffset, committedOffset }: LoopStart, { dispatch, slots, committer }: Delivering): DeliveryLoop {
+  #loop(
+    { at, startOffset, committedOffset }: LoopStart,
+    { dispatch, slots, committer, failures }: Delivering,
+  ): DeliveryLoop {
     const { engine, clock, groupId, subscription, label, onOutOfRange, onReset, onProgress, onFailure } = this.#options
     return new DeliveryLoop({
       engine,
@@ -191,6 +196,7 @@ export class HeldPartitions {
       onLongHandler: this.#watch.start,
       onRest: onProgress,
       onFailure,
+      failures,
     })
   }
 
@@ -219,7 +225,7 @@ interface LoopStart {
 
 function handledBy(loops: readonly DeliveryLoop[]): HandledPlace[] {
   return loops.flatMap((loop) => {
-    const offset = loop.handledOffset
-    return offset === undefined ? [] : [{ ...loop.at, offset }]
+    const { handling } = loop
+    return handling === undefined ? [] : [{ ...loop.at, offset: handling.offset }]
   })
 }

@@ -1,6 +1,8 @@
+import { Cancellation, type CancelSignal } from '../cancellation.js'
 import type { Clock } from '../time/clock.js'
-import type { Delivery } from './delivery.js'
-import type { MessageHandler } from './dispatch.js'
+import { type PartitionDelivery, RetriedDelivery } from './delivery.js'
+import { type MessageHandler, NOT_HANDLED } from './dispatch.js'
+import type { Failures } from './failures.js'
 import { labelled } from './inside-handler.js'
 import type { Message } from './message.js'
 import { OffsetTracker } from './offset-tracker.js'
@@ -10,39 +12,59 @@ import type { Slots } from './slots.js'
 /** Beside a handler that does not end, the others of its partition go on for so many messages, none of which can be committed. */
 const MAX_SPAN = 10_000
 
+/** What may become of a message that is to be tried again: it may wait for its time and go on, must stand still, or is given up. */
+export type Outlook = 'open' | 'paused' | 'over'
+
 export interface InFlightOptions {
   readonly clock: Clock
   /** On the stack of every handler: see inside-handler.ts. */
   readonly label: string
   /** Undefined where nothing bounds the member's handlers but one for each partition. */
   readonly slots: Slots | undefined
-  readonly delivery: Delivery
+  readonly delivery: PartitionDelivery
+  readonly failures: Failures
+  /** Asked again after each `wake`. What is over stays so until nothing is in flight. */
+  readonly outlook: () => Outlook
   /** Told when there is something new to commit. */
   readonly onMark: () => void
   /** Told when a handler outlasts its turn of the event loop. */
   readonly onLongHandler: () => void
-  /** Told when no handler runs any more. */
+  /** Told when no handler runs any more, and when a message begins or ends to wait for its next try. */
   readonly onRest: () => void
-  /** Told what a handler that runs beside others threw. */
-  readonly onThrown: (message: Message, error: unknown) => void
+  /** Told what stops the member. */
+  readonly onFailure: (error: unknown) => void
+}
+
+/** An offset on which a handler works, and for the how many-th time. */
+export interface Handling {
+  readonly offset: number
+  readonly attempt: number
 }
 
 /**
- * The messages of one partition that were handed out and are not done: those on which handlers work, and those that wait
- * behind another of their key. While a handler outlasts its turn of the event loop it holds the process.
+ * The messages of one partition that were handed out and are not done: those on which handlers work, those that failed
+ * and wait for their next try, and those that wait behind another of their key. A message that waits for its next try
+ * takes no slot. While a handler outlasts its turn of the event loop, and while a try is due, the process is held.
  */
 export class InFlight {
   readonly #options: InFlightOptions
-  readonly #tracker = new OffsetTracker()
   readonly #hold: ProcessHold
   readonly #handleInTurn: (first: Message, key: unknown, handler: MessageHandler) => Promise<void>
-  /** By key, while one of its messages is handled: that one, and those behind it. */
+  /** By key, while one of its messages is in flight: that one, and those behind it. */
   readonly #queues = new Map<unknown, Message[]>()
+  /** Offsets that wait for their next try: true while only time brings it on. */
+  readonly #waiting = new Map<number, boolean>()
+  /** The number of the try, of offsets that are not at their first. */
+  readonly #attempts = new Map<number, number>()
+  #tracker = new OffsetTracker()
   #behindCount = 0
   #running = 0
   #isHoldDue = false
+  #isDropped = false
   /** Told when a handler that runs beside others is done. */
   #onHandled: (() => void) | undefined
+  /** Ends the waits of those that are to be tried again, so that they ask for their outlook. */
+  #woken = new Cancellation()
 
   constructor(options: InFlightOptions) {
     this.#options = options
@@ -50,14 +72,37 @@ export class InFlight {
     this.#handleInTurn = labelled(options.label, (first, key, handler) => this.#handleQueue(first, key, handler))
   }
 
-  /** Messages that were handed out and are not done. */
+  /** Messages that were handed out and are not done, but for those that wait for their next try and those behind them. */
   get count(): number {
-    return this.#running + this.#behindCount
+    const count = this.#running + this.#behindCount
+    if (this.#waiting.size === 0 || this.#behindCount === 0) return count
+    let behindWaiting = 0
+    for (const queue of this.#queues.values()) {
+      if (queue[0] !== undefined && this.#waiting.has(queue[0].offset)) behindWaiting += queue.length - 1
+    }
+    return count - behindWaiting
   }
 
-  /** The oldest offset that a handler works on, undefined where none runs. `position` is the first that was not delivered. */
-  handledOffset(position: number): number | undefined {
-    return this.#running > 0 ? this.#tracker.committable(position) : undefined
+  /** Messages that wait for their next try. */
+  get waitingCount(): number {
+    return this.#waiting.size
+  }
+
+  /** True where messages wait for their next try, and only time brings any of them on. */
+  get waitsForTime(): boolean {
+    return this.#waiting.size > 0 && [...this.#waiting.values()].every((isTimed) => isTimed)
+  }
+
+  /** The oldest message on which a handler works, undefined where none runs. `position` is the first that was not delivered. */
+  handling(position: number): Handling | undefined {
+    if (this.#running === 0) return undefined
+    let offset = this.#queues.size === 0 ? position : Number.POSITIVE_INFINITY
+    for (const [handled] of this.#queues.values()) {
+      if (handled !== undefined && handled.offset < offset && !this.#waiting.has(handled.offset)) {
+        offset = handled.offset
+      }
+    }
+    return { offset, attempt: this.#attempts.get(offset) ?? 1 }
   }
 
   /** The offset to commit when everything below `position` was delivered. */
@@ -93,12 +138,12 @@ export class InFlight {
     })
   }
 
-  /** True where another message of this key is handled: this one then needs no slot of its own. */
+  /** True where another message of this key is in flight: this one then needs no slot of its own. */
   hasKey(key: unknown): boolean {
     return this.#queues.has(key)
   }
 
-  /** Hands a message out beside the others, or behind the one of its key that is handled. */
+  /** Hands a message out beside the others, or behind the one of its key that is in flight. */
   add(message: Message, key: unknown, handler: MessageHandler): void {
     this.#tracker.deliver(message.offset)
     const queue = this.#queues.get(key)
@@ -111,9 +156,120 @@ export class InFlight {
     }
   }
 
-  /** Resolves when no handler runs. */
-  async handled(): Promise<void> {
-    while (this.#running > 0) await this.nextHandled()
+  /**
+   * Goes on with a message of which the first try failed, as the options have it. The slot of that try is let go of while
+   * nothing is handled, and at the end. True when the message is done: handled after all, or dealt with otherwise. False
+   * when it is given up, and comes again. Never rejects.
+   */
+  async tryAgain(message: Message, thrown: unknown, handler: MessageHandler): Promise<boolean> {
+    const { clock, delivery, failures, outlook, slots } = this.#options
+    let hasSlot = true
+    try {
+      let error = thrown
+      for (let attempt = 1; ; attempt++) {
+        const waitMs = this.retryInMs(error, attempt)
+        if (waitMs === 'given up') return false
+        if (waitMs === undefined) return await this.exhausted(message, error, attempt)
+        if (outlook() === 'over') return false
+        failures.retried(message, error, attempt)
+        slots?.release()
+        hasSlot = await this.untilRetry(message.offset, waitMs, attempt + 1)
+        if (!hasSlot) return false
+        this.begin()
+        this.outlastsCall()
+        try {
+          return (await handler(message, new RetriedDelivery(delivery, attempt + 1))) !== NOT_HANDLED
+        } catch (again) {
+          error = again
+        } finally {
+          this.end()
+          this.forgetTry(message.offset)
+        }
+        if (clock.turnIsSpent()) await clock.nextTurn()
+      }
+    } finally {
+      if (hasSlot) slots?.release()
+    }
+  }
+
+  /** Milliseconds until the next try of a message that failed; undefined where it is used up. */
+  retryInMs(error: unknown, attempt: number): number | undefined | 'given up' {
+    const { delivery, failures, onFailure } = this.#options
+    if (delivery.isAbort(error)) return 'given up'
+    let waitMs: number | undefined
+    try {
+      waitMs = failures.policy.retryInMs(error, attempt)
+    } catch (failure) {
+      onFailure(failure)
+      return 'given up'
+    }
+    // Whoever has the partition now has the message too, and makes tries of its own.
+    const isOthers = delivery.isLost && !(waitMs === undefined && failures.stopsMember)
+    return isOthers ? 'given up' : waitMs
+  }
+
+  /** The tries of a message are used up. True when it is dealt with, false where that stops the member. Never rejects. */
+  async exhausted(message: Message, error: unknown, attempts: number): Promise<boolean> {
+    const { failures, onFailure } = this.#options
+    this.begin()
+    this.outlastsCall()
+    try {
+      await failures.exhausted(message, error, attempts)
+      return true
+    } catch (failure) {
+      onFailure(failure)
+      return false
+    } finally {
+      this.end()
+    }
+  }
+
+  /**
+   * Waits for the time of the next try, for the end of a pause and for a slot, which is then taken. False where the
+   * message is given up meanwhile.
+   */
+  async untilRetry(offset: number, waitMs: number, attempt: number): Promise<boolean> {
+    const { clock, onRest, outlook, slots } = this.#options
+    const dueMs = clock.monotonic() + waitMs
+    this.#attempts.set(offset, attempt)
+    try {
+      for (;;) {
+        const woken = this.#woken
+        const leftMs = dueMs - clock.monotonic()
+        const now = outlook()
+        if (now === 'over') {
+          this.#attempts.delete(offset)
+          return false
+        }
+        this.#waiting.set(offset, now === 'open' && leftMs > 0)
+        onRest()
+        if (now === 'paused') await untilAborted(woken)
+        else if (leftMs > 0) await this.#passes(leftMs, woken)
+        else if (slots === undefined) return true
+        else if (await slots.acquire(woken)) {
+          if (outlook() === 'open') return true
+          slots.release()
+        }
+      }
+    } finally {
+      this.#waiting.delete(offset)
+      onRest()
+    }
+  }
+
+  /** A try for which `untilRetry` waited is over. */
+  forgetTry(offset: number): void {
+    this.#attempts.delete(offset)
+  }
+
+  /** Resolves when nothing is in flight. */
+  async settled(): Promise<void> {
+    while (this.#running > 0 || this.#queues.size > 0) await this.nextHandled()
+  }
+
+  /** What was given up does not count any more: the loop goes on elsewhere. */
+  forget(): void {
+    this.#tracker = new OffsetTracker()
   }
 
   /** Resolves when a handler that runs beside others is done, or at `wake`. */
@@ -124,11 +280,15 @@ export class InFlight {
   }
 
   wake(): void {
+    const woken = this.#woken
+    this.#woken = new Cancellation()
+    woken.abort()
     this.#onHandled?.()
   }
 
   /** What waits behind another message is not handled. */
   dropBehind(): void {
+    this.#isDropped = true
     for (const queue of this.#queues.values()) queue.length = 1
     this.#behindCount = 0
   }
@@ -140,17 +300,28 @@ export class InFlight {
 
   /** Handles a message and then, in the same slot, those that gathered behind it. Never rejects. */
   async #handleQueue(first: Message, key: unknown, handler: MessageHandler): Promise<void> {
-    const { delivery, slots, onMark, onRest, onThrown } = this.#options
+    const { delivery, slots, onMark, onRest } = this.#options
     this.begin()
     this.outlastsCall()
+    let hasSlot = true
     const queue = this.#queues.get(key) ?? [first]
     for (let message: Message | undefined = first; message !== undefined; message = queue[0]) {
       if (message !== first) this.#behindCount--
+      if (!hasSlot) {
+        this.begin()
+        hasSlot = slots === undefined || (await slots.acquire(NEVER))
+        if (this.#isDropped) break
+      }
+      let failed: { error: unknown } | undefined
       try {
         await handler(message, delivery)
       } catch (error) {
-        onThrown(message, error)
-        break
+        failed = { error }
+      }
+      if (failed !== undefined) {
+        this.end()
+        hasSlot = false
+        if (!(await this.tryAgain(message, failed.error, handler))) break
       }
       queue.shift()
       this.#tracker.done(message.offset)
@@ -159,9 +330,32 @@ export class InFlight {
     }
     this.#behindCount -= Math.max(queue.length - 1, 0)
     this.#queues.delete(key)
-    this.end()
-    slots?.release()
+    if (hasSlot) {
+      this.end()
+      slots?.release()
+    }
     this.#onHandled?.()
     if (this.#running === 0) onRest()
   }
+
+  #passes(waitMs: number, woken: CancelSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        cancel()
+        woken.removeEventListener('abort', end)
+        resolve()
+      }
+      const cancel = this.#options.clock.schedule(end, waitMs, { keepAlive: true })
+      woken.addEventListener('abort', end)
+    })
+  }
+}
+
+const NEVER: CancelSignal = new Cancellation()
+
+export function untilAborted(signal: CancelSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
 }

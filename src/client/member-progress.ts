@@ -39,16 +39,21 @@ export function progressOf(
   let waitsForTime = !isMoving
   let isUncommitted = false
   for (const loop of loops) {
-    const { position, inFlight, isPaused, waitsForTime: loopWaits } = loop.progress
+    const { position, inFlight, isPaused, isHeldUp, toBeRetried } = loop.progress
     const end = log.highWatermark(loop.at)
     const isBehind = !isPaused && end !== undefined && position !== end
+    const isToBeRetried = !isPaused && toBeRetried > 0
     const name = `${partitionName(loop.at)} offset ${position}`
     if (inFlight > 0) outstanding.push(`${name} is being handled`)
+    else if (isToBeRetried)
+      outstanding.push(`${partitionName(loop.at)}: ${toBeRetried} failed, and are to be tried again`)
     else if (isBehind) outstanding.push(`${name} is to be handled up to ${end}`)
-    if ((inFlight > 0 || isBehind) && !loopWaits) waitsForTime = false
+    const isOutstanding = inFlight > 0 || isToBeRetried || isBehind
+    const retryWaits = isToBeRetried && inFlight === 0 && loop.progress.retriesWaitForTime && (isHeldUp || !isBehind)
+    if (isOutstanding && !loop.progress.waitsForTime && !retryWaits) waitsForTime = false
     if (!commitsItself || loop.committableOffset === undefined) continue
     isUncommitted = true
-    if (inFlight === 0 && !isBehind) outstanding.push(`${name} is to be committed`)
+    if (!isOutstanding) outstanding.push(`${name} is to be committed`)
   }
   return { outstanding, waitsForTime: waitsForTime && !isUncommitted, needsCommit: waitsForTime && isUncommitted }
 }

@@ -1,5 +1,6 @@
 import type { Clock } from '../time/clock.js'
 import type { DeliveryLoop } from './delivery-loop.js'
+import type { Handling } from './in-flight.js'
 
 /** How often it looks in the time that a handler may take. */
 const LOOKS_PER_INTERVAL = 10
@@ -21,7 +22,7 @@ export interface StallWatchOptions {
 export class StallWatch {
   readonly #options: StallWatchOptions
   /** What was being handled at the last look, and since when. */
-  #seen = new Map<DeliveryLoop, { offset: number; sinceMs: number }>()
+  #seen = new Map<DeliveryLoop, Handling & { sinceMs: number }>()
   #cancelLook: (() => void) | undefined
   #hasEnded = false
 
@@ -50,17 +51,18 @@ export class StallWatch {
   #look(): void {
     const { clock, loops, maxPollIntervalMs, onStalled } = this.#options
     const now = clock.monotonic()
-    const seenNow = new Map<DeliveryLoop, { offset: number; sinceMs: number }>()
+    const seenNow = new Map<DeliveryLoop, Handling & { sinceMs: number }>()
     const stalled: DeliveryLoop[] = []
     for (const loop of loops.values()) {
-      const offset = loop.handledOffset
-      if (offset === undefined) continue
+      const { handling } = loop
+      if (handling === undefined) continue
       const before = this.#seen.get(loop)
-      const sinceMs = before?.offset === offset ? before.sinceMs : now
+      const isSame = before?.offset === handling.offset && before.attempt === handling.attempt
+      const sinceMs = isSame ? before.sinceMs : now
       const isStalled = now - sinceMs >= maxPollIntervalMs
       if (isStalled) stalled.push(loop)
       // What was told of is not told of again at the next look.
-      seenNow.set(loop, { offset, sinceMs: isStalled ? now : sinceMs })
+      seenNow.set(loop, { ...handling, sinceMs: isStalled ? now : sinceMs })
     }
     this.#seen = seenNow
     this.#cancelLook =
