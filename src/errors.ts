@@ -9,6 +9,7 @@ const ERRORS = {
   OTTLA_CLOSE_TIMEOUT: { kafkaCode: -1, retriable: false },
   OTTLA_CODEC_MISMATCH: { kafkaCode: -1, retriable: false },
   OTTLA_CORRUPTION: { kafkaCode: 2, retriable: false },
+  OTTLA_DEAD_LETTER_FAILED: { kafkaCode: -1, retriable: false },
   OTTLA_DECODE: { kafkaCode: -1, retriable: false },
   OTTLA_ENCODE: { kafkaCode: -1, retriable: false },
   OTTLA_FENCED_INSTANCE_ID: { kafkaCode: 82, retriable: false },

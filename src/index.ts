@@ -3,6 +3,7 @@ export type { AssignableMember, CustomAssignor } from './client/assignors/custom
 export type { Client, GroupDescription, ResetOptions } from './client/client.js'
 export type { CommitDiagnostics } from './client/commit-channel.js'
 export type { ConsumerGroup } from './client/consumer-group.js'
+export { type DeadLetter, deadLetterOf } from './client/dead-letters.js'
 export type { Delivery } from './client/delivery.js'
 export type { Batch } from './client/dispatch.js'
 export type { GroupEvents } from './client/events.js'

@@ -126,6 +126,8 @@ export class EngineClient implements Client {
   readonly #producers = new Set<Producer>()
   readonly #members = new Set<AnyGroup>()
   readonly #counters = new Map<string, GroupCounters>()
+  /** Made when the first message is parked. */
+  #deadLetterProducer: Producer | undefined
   #memberNumber = 0
   #isClosed = false
   #closing: Promise<void> | undefined
@@ -218,6 +220,11 @@ export class EngineClient implements Client {
 
   producer(options?: ProducerOptions): Producer {
     this.mustBeOpen()
+    return this.#makeProducer(options)
+  }
+
+  /** Also while the client closes: its members may have something to park. */
+  #makeProducer(options?: ProducerOptions): Producer {
     const producer = createProducer(
       {
         engine: this.#engine,
@@ -248,6 +255,11 @@ export class EngineClient implements Client {
         brokerId: this.#id,
         memberNumber: this.#memberNumber++,
         counters: this.#countersOf(id),
+        topic: (topic) => this.topic(topic),
+        deadLetterProducer: () => {
+          this.#deadLetterProducer ??= this.#makeProducer()
+          return this.#deadLetterProducer
+        },
         onProgress: this.#listener.onProgress,
         hearsFailures: () => this.#listener.hearsFailures(),
         onRun: (member) => {

@@ -5,6 +5,7 @@ import { reasonOf } from '../reason-of.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { closeTimedOut, settlesWithin } from './close-timeout.js'
+import { DeadLetters } from './dead-letters.js'
 import type { Delivery } from './delivery.js'
 import type { DeliveryLoop } from './delivery-loop.js'
 import type { Batch, Dispatch } from './dispatch.js'
@@ -36,10 +37,11 @@ import { Outcome } from './outcome.js'
 import { partitionName } from './partition-name.js'
 import { checkPosition, type Position, resolvePosition } from './position.js'
 import { ProcessHold } from './process-hold.js'
-import type { Abortable } from './producer.js'
+import type { Abortable, Producer } from './producer.js'
 import type { FailureOptions } from './retry.js'
 import { Slots } from './slots.js'
 import { Subscription } from './subscription.js'
+import type { AnyTopic } from './topic.js'
 
 /** @internal */
 export interface GroupContext {
@@ -49,6 +51,10 @@ export interface GroupContext {
   readonly memberNumber: number
   /** Of all members of the group that this client makes. */
   readonly counters: GroupCounters
+  /** Creates the topic, or checks that it is as declared. */
+  readonly topic: (topic: AnyTopic) => Promise<unknown>
+  /** Sends what is parked in dead-letter topics. */
+  readonly deadLetterProducer: () => Producer
   /** Told whenever something happened that `idle` may wait for. */
   readonly onProgress: () => void
   /** Told when the member begins, which it does not where this throws, and when it has ended: with what stopped it. */
@@ -377,7 +383,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     if (this.#status !== 'new') throw notRunning(this.id, this.#status)
     const { signal } = options
     signal?.throwIfAborted()
-    const failures = new Failures(options, this.#events)
+    const failures = new Failures(options, this.#deadLetters(options.deadLetter), this.#events)
     this.#context.onRun(this)
     this.#status = 'running'
     this.#delivering = { dispatch, slots, committer: this.#committer, failures }
@@ -387,7 +393,18 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       this.#stopListening = () => signal.removeEventListener('abort', onAbort)
     }
     if (this.#keepAlive) this.#hold.take()
-    this.#running = this.#membership.run().catch((error) => this.#fail(asOttlaError(error)))
+    this.#running = this.#takePart(failures).catch((error) => this.#fail(asOttlaError(error)))
+  }
+
+  async #takePart(failures: Failures): Promise<void> {
+    await failures.prepare()
+    await this.#membership.run()
+  }
+
+  #deadLetters(topic: AnyTopic | string | undefined): DeadLetters | undefined {
+    if (topic === undefined) return undefined
+    const { engine, topic: checkTopic, deadLetterProducer: producer } = this.#context
+    return new DeadLetters({ engine, groupId: this.id, topic, subscription: this.#subscription, checkTopic, producer })
   }
 
   #leaveLoop(): Promise<void> {
@@ -466,6 +483,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   async #begin(partitions: readonly TopicPartition[]): Promise<void> {
     const delivering = this.#delivering
     if (delivering === undefined) throw notRunning(this.id, this.#status)
+    await delivering.failures.prepare()
     if (!(await this.#held.begin(partitions, delivering, () => this.#status === 'running'))) return
     if (partitions.length > 0 || !this.#ready.isSettled) this.#events.emit('assigned', [...partitions])
     this.#ready.resolve()

@@ -1,7 +1,7 @@
 import type { Codec } from '../codec/codec.js'
 import { OttlaError } from '../errors.js'
 import { reasonOf } from '../reason-of.js'
-import type { RecordCursor } from '../record/record-batch.js'
+import type { RecordCursor, RecordHeader } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import { decodeHeaders, type Message, NO_HEADERS } from './message.js'
 
@@ -13,6 +13,40 @@ export interface MessageCodecs {
   readonly value: Decoder
 }
 
+/** A message as it stands in the log. */
+export interface RawRecord extends Readonly<TopicPartition> {
+  readonly offset: number
+  readonly timestamp: number
+  readonly key: Uint8Array | null
+  readonly value: Uint8Array | null
+  readonly headers: readonly RecordHeader[]
+}
+
+/** The codec could not decode a key or value: OTTLA_DECODE. */
+export class UndecodableError extends OttlaError {
+  declare readonly record: RawRecord
+
+  constructor(record: RawRecord, part: 'key' | 'value', codec: Decoder, cause: unknown) {
+    super(
+      'OTTLA_DECODE',
+      `The ${part} of ${record.topic}-${record.partition} offset ${record.offset} cannot be decoded by ${codec.name}: ${reasonOf(cause)}`,
+      { cause },
+    )
+    // Out of the way of whoever looks at the error.
+    Object.defineProperty(this, 'record', { value: record })
+  }
+}
+
+export function rawRecord(at: TopicPartition, record: RecordCursor): RawRecord {
+  const { offset, timestamp, key, value } = record
+  return { topic: at.topic, partition: at.partition, offset, timestamp, key, value, headers: record.headers() }
+}
+
+/** As a message whose key and value are bytes. */
+export function rawMessage({ headers, ...record }: RawRecord): Message<Uint8Array | null, Uint8Array> {
+  return { ...record, headers: decodeHeaders(headers) }
+}
+
 /** The message of the record on which the cursor stands. Throws OTTLA_DECODE, naming the message. */
 export function decodeMessage(at: TopicPartition, codecs: MessageCodecs, record: RecordCursor): Message {
   const { key, value, offset } = record
@@ -22,8 +56,8 @@ export function decodeMessage(at: TopicPartition, codecs: MessageCodecs, record:
     offset,
     timestamp: record.timestamp,
     // The types of a topic's key and value stand in its declaration alone.
-    key: (key === null ? null : decodeWith(at, offset, 'key', codecs.key, key)) as string | null,
-    value: value === null ? null : decodeWith(at, offset, 'value', codecs.value, value),
+    key: (key === null ? null : decodeWith(at, record, 'key', codecs.key, key)) as string | null,
+    value: value === null ? null : decodeWith(at, record, 'value', codecs.value, value),
     headers: record.headerCount === 0 ? NO_HEADERS : decodeHeaders(record.headers()),
   }
 }
@@ -47,7 +81,7 @@ export function decodeMessages(
 
 function decodeWith(
   at: TopicPartition,
-  offset: number,
+  record: RecordCursor,
   part: 'key' | 'value',
   codec: Decoder,
   bytes: Uint8Array,
@@ -55,10 +89,6 @@ function decodeWith(
   try {
     return codec.decode(bytes)
   } catch (cause) {
-    throw new OttlaError(
-      'OTTLA_DECODE',
-      `The ${part} of ${at.topic}-${at.partition} offset ${offset} cannot be decoded by ${codec.name}: ${reasonOf(cause)}`,
-      { cause },
-    )
+    throw new UndecodableError(rawRecord(at, record), part, codec, cause)
   }
 }

@@ -7,7 +7,7 @@ import type { RecordBatch } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { BatchCalls } from './batch-calls.js'
-import { decodeMessage, decodeMessages, type MessageCodecs } from './decode.js'
+import { decodeMessage, decodeMessages, type MessageCodecs, rawMessage, UndecodableError } from './decode.js'
 import { PartitionDelivery } from './delivery.js'
 import {
   type BatchDispatch,
@@ -246,6 +246,7 @@ export class DeliveryLoop {
 
   /** Goes on after what reading or decoding threw, or fails. */
   async #recover(error: unknown, signal: CancelSignal): Promise<void> {
+    if (error instanceof UndecodableError) return this.#passOver(error)
     const code = OttlaError.is(error) ? error.code : undefined
     // The topic was deleted: the rebalance that follows takes the partition away.
     if (code === 'OTTLA_UNKNOWN_TOPIC_OR_PARTITION') return untilAborted(signal)
@@ -261,12 +262,24 @@ export class DeliveryLoop {
     }
   }
 
+  /** The same bytes would fail again, so there is no other try. */
+  async #passOver(error: UndecodableError): Promise<void> {
+    const { record } = error
+    // Key and value are bytes here, whatever the topic's types are.
+    const message = rawMessage(record) as Message
+    if (!(await this.#inFlight.exhausted(message, error, 0, () => record))) return
+    this.#position = record.offset + 1
+    this.#options.onMark()
+    this.#options.onRest()
+  }
+
   async #deliverNext(signal: CancelSignal): Promise<void> {
     const { clock, dispatch, onMark, onRest } = this.#options
     const batches = await this.#reader.read(this.#position, signal)
     if (dispatch.kind === 'batch') await this.#deliverBatches(batches, dispatch, signal)
     else {
       for (const batch of batches) {
+        this.#inFlight.reading(batch, this.#position)
         const isWhole =
           dispatch.ordering === 'partition'
             ? await this.#deliverInOrder(batch, dispatch.handler, signal)
@@ -359,6 +372,7 @@ export class DeliveryLoop {
     try {
       for (;;) {
         for (const batch of fetched) {
+          this.#inFlight.reading(batch, this.#position)
           const records = batch.isControl ? noRecords() : batch.records()
           while (decodeMessages(at, codecs, records, end, messages, dispatch.maxMessages)) {
             end = endOf(messages)

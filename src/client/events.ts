@@ -35,6 +35,8 @@ export interface GroupEvents {
    * message that is not done.
    */
   retry: [message: AnyMessage, error: unknown, attempt: number]
+  /** The tries of a message are used up, and it was put in the dead-letter topic. One that cannot be decoded has bytes. */
+  deadLetter: [message: AnyMessage, error: unknown]
   /** The tries of a message are used up, and `onExhausted: 'skip'` says to go on without it. It is not delivered again. */
   skipped: [message: AnyMessage, error: unknown]
   /** What stopped the member. `closed` rejects with the same error. */

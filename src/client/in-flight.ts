@@ -1,5 +1,7 @@
 import { Cancellation, type CancelSignal } from '../cancellation.js'
+import type { RecordBatch } from '../record/record-batch.js'
 import type { Clock } from '../time/clock.js'
+import { type RawRecord, rawRecord } from './decode.js'
 import { type PartitionDelivery, RetriedDelivery } from './delivery.js'
 import { type MessageHandler, NOT_HANDLED } from './dispatch.js'
 import type { Failures } from './failures.js'
@@ -57,6 +59,8 @@ export class InFlight {
   /** The number of the try, of offsets that are not at their first. */
   readonly #attempts = new Map<number, number>()
   #tracker = new OffsetTracker()
+  /** Those that hold messages in flight, oldest first, where such a message may be asked for as it stands there. */
+  #batches: RecordBatch[] = []
   #behindCount = 0
   #running = 0
   #isHoldDue = false
@@ -138,6 +142,14 @@ export class InFlight {
     })
   }
 
+  /** Messages of this batch are handed out next. Of those before, what lies below `position` was delivered. */
+  reading(batch: RecordBatch, position: number): void {
+    if (!this.#options.failures.needsRecords) return
+    const done = this.#tracker.committable(position)
+    this.#batches = this.#batches.filter(({ lastOffset }) => lastOffset >= done)
+    this.#batches.push(batch)
+  }
+
   /** True where another message of this key is in flight: this one then needs no slot of its own. */
   hasKey(key: unknown): boolean {
     return this.#queues.has(key)
@@ -209,12 +221,17 @@ export class InFlight {
   }
 
   /** The tries of a message are used up. True when it is dealt with, false where that stops the member. Never rejects. */
-  async exhausted(message: Message, error: unknown, attempts: number): Promise<boolean> {
+  async exhausted(
+    message: Message,
+    error: unknown,
+    attempts: number,
+    record: () => RawRecord = () => this.#recordOf(message),
+  ): Promise<boolean> {
     const { failures, onFailure } = this.#options
     this.begin()
     this.outlastsCall()
     try {
-      await failures.exhausted(message, error, attempts)
+      await failures.exhausted(message, error, attempts, record)
       return true
     } catch (failure) {
       onFailure(failure)
@@ -336,6 +353,16 @@ export class InFlight {
     }
     this.#onHandled?.()
     if (this.#running === 0) onRest()
+  }
+
+  #recordOf(message: Message): RawRecord {
+    for (const batch of this.#batches) {
+      const records = batch.records()
+      while (batch.lastOffset >= message.offset && records.next()) {
+        if (records.offset === message.offset) return rawRecord(message, records)
+      }
+    }
+    throw new TypeError(`Offset ${message.offset} is in no batch that was kept`)
   }
 
   #passes(waitMs: number, woken: CancelSignal): Promise<void> {

@@ -32,6 +32,14 @@ export class Subscription {
     return [...names].sort()
   }
 
+  /** True where it takes in the topic of that name, whether there is one or not. */
+  matches(name: string): boolean {
+    return this.#topics.some((topic) => {
+      if (topic instanceof RegExp) return matches(topic, name)
+      return (typeof topic === 'string' ? topic : topic.name) === name
+    })
+  }
+
   /** All that it can ever name; null where an expression may match any topic. */
   get candidates(): readonly string[] | null {
     return this.#topics.some((topic) => topic instanceof RegExp) ? null : this.names([])
