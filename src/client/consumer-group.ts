@@ -20,6 +20,8 @@ import {
   checkGroupId,
   GROUP_OPTIONS,
   type GroupOptions,
+  MESSAGES_OPTIONS,
+  type MessagesOptions,
   memberOptions,
   offeredAssignors,
   RUN_OPTIONS,
@@ -30,15 +32,14 @@ import { handlerLabel, isInside } from './inside-handler.js'
 import { isOfGeneration, type MemberProgress, type ProgressView, progressOf } from './member-progress.js'
 import { Membership } from './membership.js'
 import type { Message } from './message.js'
-import { MessageIterator } from './message-iterator.js'
+import { MessageIterator, type MessageStream } from './message-iterator.js'
 import { type CommittedOffset, checkOffsets, OffsetCommitter } from './offset-committer.js'
-import { aFunction, aSignal, checkOptions, describe, invalid } from './options.js'
+import { aFunction, checkOptions, describe, invalid } from './options.js'
 import { Outcome } from './outcome.js'
 import { partitionName } from './partition-name.js'
 import { checkPosition, type Position, resolvePosition } from './position.js'
 import { ProcessHold } from './process-hold.js'
-import type { Abortable, Producer } from './producer.js'
-import type { FailureOptions } from './retry.js'
+import type { Producer } from './producer.js'
 import { Slots } from './slots.js'
 import { Subscription } from './subscription.js'
 import type { AnyTopic } from './topic.js'
@@ -242,9 +243,14 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
    * the member and leaves the last one uncommitted, unless commit(message) was awaited. Throws what stopped the member.
    * The signal lets the loop's body finish and then ends the loop; `close` does not wait for the body, where it may
    * have been called. `broker.idle()` does, until the next message is asked for: in the body it would wait for itself.
+   * A body that catches what its message failed with says so with `fail`, and then the options for failures hold.
+   *
+   * @example
+   * const messages = billing.messages({ retry: { attempts: 5 }, deadLetter: 'orders.dlq' })
+   * for await (const message of messages) await charge(message.value).catch((error) => messages.fail(error))
    */
-  messages(options: Abortable = {}): AsyncIterableIterator<M> {
-    checkOptions('messages', options, { signal: aSignal })
+  messages(options: MessagesOptions = {}): MessageStream<M> {
+    checkOptions('messages', options, MESSAGES_OPTIONS)
     const slots = new Slots(0)
     const iterator = new MessageIterator<M>(slots, async () => {
       await this.close()
@@ -373,7 +379,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     checkOptions(method, options, rules)
   }
 
-  #start(dispatch: Dispatch, slots: Slots | undefined, options: Abortable & FailureOptions): void {
+  #start(dispatch: Dispatch, slots: Slots | undefined, options: MessagesOptions): void {
     if (this.#status === 'running') {
       throw new OttlaError(
         'OTTLA_ALREADY_RUNNING',

@@ -71,6 +71,9 @@ export type RunOptions = Abortable &
     ordering?: 'partition' | 'key' | 'none'
   }
 
+/** What ends `messages`, and what becomes of messages that the loop's body fails at. */
+export type MessagesOptions = Abortable & FailureOptions
+
 /** How `runBatches` calls its handler, and what becomes of messages that it fails at. */
 export type BatchOptions = Abortable &
   FailureOptions & {
@@ -115,6 +118,10 @@ export const RUN_OPTIONS: Readonly<Record<keyof RunOptions, OptionRule>> = {
   signal: aSignal,
   concurrency: countOrInfinity(1),
   ordering: oneOf('partition', 'key', 'none'),
+  ...FAILURE_OPTIONS,
+}
+export const MESSAGES_OPTIONS: Readonly<Record<keyof MessagesOptions, OptionRule>> = {
+  signal: aSignal,
   ...FAILURE_OPTIONS,
 }
 export const BATCH_OPTIONS: Readonly<Record<keyof BatchOptions, OptionRule>> = {

@@ -1,6 +1,18 @@
 import { NOT_HANDLED } from './dispatch.js'
 import type { Message } from './message.js'
+import { invalid } from './options.js'
 import type { Slots } from './slots.js'
+
+/** What `messages` returns: an iterator to which can be said that the message it gave last has failed. */
+export interface MessageStream<M> extends AsyncIterableIterator<M> {
+  /**
+   * The message that is out failed with this error. When the next one is asked for, it is not marked as done, and what
+   * the options of `messages` say of failures happens: it comes again after its wait, goes to the dead-letter topic, is
+   * skipped, or stops the member, which ends the loop with OTTLA_HANDLER_FAILED. Throws OTTLA_INVALID_ARGUMENT where no
+   * message is out. Changes nothing where the member closed meanwhile: then the message comes again anyway.
+   */
+  fail(error: unknown): void
+}
 
 interface Ask<M> {
   readonly resolve: (result: IteratorResult<M>) => void
@@ -11,12 +23,14 @@ interface Ask<M> {
  * A member's messages for `for await`. The member's one slot is free only while somebody asks for a message, so it
  * offers one at a time, and nothing before the first is asked for. Asking for the next says that the one before is done.
  */
-export class MessageIterator<M extends Message> implements AsyncIterableIterator<M> {
+export class MessageIterator<M extends Message> implements MessageStream<M> {
   readonly #slots: Slots
   readonly #close: () => Promise<void>
   readonly #asks: Ask<M>[] = []
-  /** Settles the message that is out. */
-  #settle: ((outcome: typeof NOT_HANDLED | undefined) => void) | undefined
+  /** The message that is out: the loop waits for what becomes of it. */
+  #out: { resolve: (outcome: typeof NOT_HANDLED | undefined) => void; reject: (error: unknown) => void } | undefined
+  /** What the message that is out failed with. */
+  #failed: { readonly error: unknown } | undefined
   #hasAsked = false
   #hasEnded = false
   #failure: unknown
@@ -34,15 +48,23 @@ export class MessageIterator<M extends Message> implements AsyncIterableIterator
     ask.resolve({ done: false, value: message })
     // The next one was asked for already.
     if (this.#asks.length > 0) return undefined
-    return new Promise((settle) => {
-      this.#settle = settle
+    return new Promise((resolve, reject) => {
+      this.#out = { resolve, reject }
     })
   }
 
   /** The message that is out counts as not handled: nobody waits for it any more. */
   giveBack(): void {
-    this.#settle?.(NOT_HANDLED)
-    this.#settle = undefined
+    this.#out?.resolve(NOT_HANDLED)
+    this.#out = undefined
+    this.#failed = undefined
+  }
+
+  fail(error: unknown): void {
+    if (this.#out === undefined && !this.#hasEnded) {
+      throw invalid('No message is out that could have failed: fail is for the one that the iterator gave last')
+    }
+    this.#failed = { error }
   }
 
   /** The member has closed, or failed with `failure`. */
@@ -54,8 +76,11 @@ export class MessageIterator<M extends Message> implements AsyncIterableIterator
   }
 
   next(): Promise<IteratorResult<M>> {
-    this.#settle?.(undefined)
-    this.#settle = undefined
+    const [out, failed] = [this.#out, this.#failed]
+    this.#out = undefined
+    this.#failed = undefined
+    if (failed === undefined) out?.resolve(undefined)
+    else out?.reject(failed.error)
     if (this.#hasEnded) return this.#tellEnd()
     if (!this.#hasAsked) this.#slots.release()
     this.#hasAsked = true

@@ -428,6 +428,98 @@ describe('runBatches, where its handler fails,', () => {
   })
 })
 
+describe('messages, whose body says that a message failed,', () => {
+  it('gives the message again after its wait, and those of other partitions meanwhile', async () => {
+    const { clock, broker, member, told } = await scene(twice)
+    await send(broker, twice, ['a', 'b'], 0)
+    const seen = new Seen()
+    const isOver = deferred()
+    const messages = member.messages({ retry: { attempts: 3, backoff } })
+    const looped = (async () => {
+      for await (const message of messages) {
+        seen.add(message)
+        if (message.value === 'a' && seen.values.length === 1) messages.fail(new Error('no'))
+        if (message.value === 'end') break
+      }
+      isOver.resolve()
+    })()
+    await seen.count(1)
+    await send(broker, twice, ['x'], 1)
+    await seen.count(2)
+    await clock.advance(999)
+    expect(seen.values).toEqual(['a', 'x'])
+    await clock.advance(1)
+    await seen.count(4)
+    expect(seen.values).toEqual(['a', 'x', 'a', 'b'])
+    expect(told).toEqual(['retry a after 1: no'])
+    await send(broker, twice, ['end'], 0)
+    await looped
+    await isOver.promise
+    expect([await committed(broker, 'g', 'twice', 0), await committed(broker, 'g', 'twice', 1)]).toEqual([2, 1])
+  })
+
+  it('throws in the end what stopped the member', async () => {
+    const { broker, member } = await scene()
+    await send(broker, words, ['a', 'b'])
+    const messages = member.messages()
+    const looped = (async () => {
+      for await (const _ of messages) messages.fail(new Error('no'))
+    })()
+    await expect(looped).rejects.toEqual(code('OTTLA_HANDLER_FAILED'))
+    expect(await drain(broker, 'g')).toEqual(['a', 'b'])
+  })
+
+  it('skips it or parks it, as it was told to', async () => {
+    const broker = await openBroker({}, words)
+    await send(broker, words, ['a', 'b', 'c'])
+    for (const options of [{ onExhausted: 'skip' }, { deadLetter: 'dead' }] as const) {
+      const member = broker.consumerGroup(Object.keys(options).join(), { topics: [words] })
+      const messages = member.messages(options)
+      const values: string[] = []
+      for await (const { value } of messages) {
+        values.push(value)
+        if (value === 'b') messages.fail(new Error('no'))
+        if (value === 'c') break
+      }
+      expect(values).toEqual(['a', 'b', 'c'])
+      expect(await committed(broker, member.id)).toBe(2)
+    }
+    for await (const { value } of broker.reader(new Topic<string>('dead'), { until: 'end' })) expect(value).toBe('b')
+  })
+
+  it('leaves the message uncommitted where the body breaks off after all', async () => {
+    const { broker, member, told } = await scene()
+    await send(broker, words, ['a'])
+    const messages = member.messages({ retry: { attempts: 2 }, onExhausted: 'skip' })
+    for await (const _ of messages) {
+      messages.fail(new Error('no'))
+      break
+    }
+    expect(told).toEqual([])
+    messages.fail(new Error('too late, and the message comes again anyway'))
+    expect(await drain(broker, 'g')).toEqual(['a'])
+  })
+
+  it('ends while it waits for the next try, when the member closes', async () => {
+    const { broker, member } = await scene()
+    await send(broker, words, ['a'])
+    const messages = member.messages({ retry: { attempts: 2, backoff } })
+    const retried = new Promise((resolve) => member.on('retry', resolve))
+    const looped = (async () => {
+      for await (const _ of messages) messages.fail(new Error('no'))
+    })()
+    await retried
+    await member.close()
+    await looped
+    expect(await drain(broker, 'g')).toEqual(['a'])
+  })
+
+  it('refuses to take a failure of no message', async () => {
+    const { member } = await scene()
+    expect(() => member.messages().fail(new Error('no'))).toThrow(/No message is out/)
+  })
+})
+
 describe('many messages that fail beside each other', () => {
   it('are all handled in the end, each key in its order', async () => {
     const { clock, broker, member } = await scene()
