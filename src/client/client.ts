@@ -16,6 +16,7 @@ import { aBoolean, checkOptions, describe, invalid, isWholeNumber } from './opti
 import { checkPosition, type Position, resolvePosition } from './position.js'
 import { createProducer, type Producer, type ProducerOptions, pendingSends } from './producer.js'
 import { createReader, type ReaderOptions } from './reader.js'
+import { checkDeadLetterTopic, Redrive, type RedriveOptions, type RedriveResult } from './redrive.js'
 import {
   type AnyTopic,
   checkPartitions,
@@ -92,6 +93,14 @@ export interface Client extends AsyncDisposable {
   resetOffsets(id: string, to: Position, options?: ResetOptions): Promise<PartitionLag[]>
   /** Forgets a group without members. Rejects with OTTLA_GROUP_NOT_EMPTY or OTTLA_GROUP_NOT_FOUND. */
   deleteGroup(id: string): Promise<void>
+  /**
+   * Sends the messages of a dead-letter topic again, each to the topic and partition that it came from, as it was: key,
+   * value, headers and time. Up to what is there now; a message that was sent again is not when called again. Nothing is
+   * removed from the dead-letter topic: what is dealt with is kept as the offsets of the group `<topic>.redrive`.
+   * Rejects with what a send rejects with, and with OTTLA_UNKNOWN_TOPIC_OR_PARTITION; of what was sent last, up to 256
+   * messages of a partition are then sent once more by the next call.
+   */
+  redrive(deadLetterTopic: AnyTopic | string, options?: RedriveOptions): Promise<RedriveResult>
   /** Members leave, producers flush, then everything is let go. May be called more than once. */
   close(): Promise<void>
 }
@@ -126,6 +135,8 @@ export class EngineClient implements Client {
   readonly #producers = new Set<Producer>()
   readonly #members = new Set<AnyGroup>()
   readonly #counters = new Map<string, GroupCounters>()
+  /** By dead-letter topic, the newest call. */
+  readonly #redriving = new Map<string, Promise<RedriveResult>>()
   /** Made when the first message is parked. */
   #deadLetterProducer: Producer | undefined
   #memberNumber = 0
@@ -223,6 +234,11 @@ export class EngineClient implements Client {
     return this.#makeProducer(options)
   }
 
+  readonly #producerOfLetters = (): Producer => {
+    this.#deadLetterProducer ??= this.#makeProducer()
+    return this.#deadLetterProducer
+  }
+
   /** Also while the client closes: its members may have something to park. */
   #makeProducer(options?: ProducerOptions): Producer {
     const producer = createProducer(
@@ -256,10 +272,7 @@ export class EngineClient implements Client {
         memberNumber: this.#memberNumber++,
         counters: this.#countersOf(id),
         topic: (topic) => this.topic(topic),
-        deadLetterProducer: () => {
-          this.#deadLetterProducer ??= this.#makeProducer()
-          return this.#deadLetterProducer
-        },
+        deadLetterProducer: this.#producerOfLetters,
         onProgress: this.#listener.onProgress,
         hearsFailures: () => this.#listener.hearsFailures(),
         onRun: (member) => {
@@ -347,6 +360,22 @@ export class EngineClient implements Client {
     throwFirst(await this.#engine.deleteGroups([id]))
     this.#counters.delete(id)
     this.#listener.onGroupDeleted(id)
+  }
+
+  async redrive(deadLetterTopic: AnyTopic | string, options?: RedriveOptions): Promise<RedriveResult> {
+    this.mustBeOpen()
+    const name = checkDeadLetterTopic(deadLetterTopic)
+    const [engine, clock, producer] = [this.#engine, this.#clock, this.#producerOfLetters]
+    const redrive = new Redrive({ engine, clock, producer }, name, options)
+    // One after the other, or two would send the same.
+    const before = this.#redriving.get(name)?.catch(() => undefined)
+    const redriven = (before ?? Promise.resolve()).then(() => redrive.run())
+    this.#redriving.set(name, redriven)
+    try {
+      return await redriven
+    } finally {
+      if (this.#redriving.get(name) === redriven) this.#redriving.delete(name)
+    }
   }
 
   async close(): Promise<void> {
