@@ -42,9 +42,10 @@ export function rawRecord(at: TopicPartition, record: RecordCursor): RawRecord {
   return { topic: at.topic, partition: at.partition, offset, timestamp, key, value, headers: record.headers() }
 }
 
-/** As a message whose key and value are bytes. */
-export function rawMessage({ headers, ...record }: RawRecord): Message<Uint8Array | null, Uint8Array> {
-  return { ...record, headers: decodeHeaders(headers) }
+/** As a message whose key and value are bytes, whatever the types of its topic say. */
+export function rawMessage({ key, headers, ...record }: RawRecord): Message {
+  const bytes: unknown = key
+  return { ...record, key: bytes as string | null, headers: decodeHeaders(headers) }
 }
 
 /** The message of the record on which the cursor stands. Throws OTTLA_DECODE, naming the message. */

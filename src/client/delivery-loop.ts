@@ -265,9 +265,7 @@ export class DeliveryLoop {
   /** The same bytes would fail again, so there is no other try. */
   async #passOver(error: UndecodableError): Promise<void> {
     const { record } = error
-    // Key and value are bytes here, whatever the topic's types are.
-    const message = rawMessage(record) as Message
-    if (!(await this.#inFlight.exhausted(message, error, 0, () => record))) return
+    if (!(await this.#inFlight.exhausted(rawMessage(record), error, 0, () => record))) return
     this.#position = record.offset + 1
     this.#options.onMark()
     this.#options.onRest()

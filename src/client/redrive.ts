@@ -108,7 +108,7 @@ export class Redrive {
     const isLeft = new Set(leftBefore)
     const from = Math.min(leftBefore[0] ?? dealtWith, dealtWith)
     const raw = new Topic(this.#name, { key: bytes(), value: bytes() })
-    const messages = createReader(engine, clock, raw, {
+    const messages: AsyncIterable<unknown> = createReader(engine, clock, raw, {
       partition: at.partition,
       from: { offset: from },
       until: { offset: end },
