@@ -252,7 +252,11 @@ describe('a drop', () => {
       await fill(log, 2)
       await log.roll(base + 2)
     }
-    disk.plan = (call) => (call.act === 'syncDirectory' ? 'EIO' : undefined)
+    let isRemoved = false
+    disk.plan = (call) => {
+      isRemoved ||= of('rename')(call)
+      return isRemoved && call.act === 'syncDirectory' ? 'EIO' : undefined
+    }
     await expect((async () => log.drop(1))()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
     disk.plan = () => undefined
     expect(log.segments.map(({ baseOffset }) => baseOffset)).toEqual([2, 4])
@@ -262,6 +266,19 @@ describe('a drop', () => {
     const { storage: next, log: found } = await openOn(disk)
     expect(await offsetsIn(found)).toEqual([2, 3])
     await next.close()
+  })
+
+  it('of which the directory cannot be synced beforehand changes nothing, and is the last change', async () => {
+    const { disk, storage, log } = await openFaulty()
+    await fill(log, 2)
+    await log.roll(2)
+    disk.plan = (call) => (call.act === 'syncDirectory' ? 'EIO' : undefined)
+    await expect((async () => log.drop(1))()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    disk.plan = () => undefined
+    expect(log.segments.map(({ baseOffset }) => baseOffset)).toEqual([0, 2])
+    expect(await offsetsIn(log)).toEqual([0, 1])
+    await expect((async () => log.drop(1))()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+    await storage.close()
   })
 
   it('of which the rename fails changes nothing, and may be tried again', async () => {
