@@ -35,7 +35,7 @@ export function byNumber(rows) {
 export function rowCells(rows) {
   return [
     ['#', 'workload', 'ours', 'peer', 'ratio', 'floor', 'goal', ''],
-    ...rows.map(({ id, label, unit, better, floor, goal, goalOf, peer, values, ratio, verdict }) => {
+    ...rows.map(({ id, label, unit, better, floor, floorOf, goal, goalOf, peer, values, ratio, verdict }) => {
       const bound = (value) => {
         if (value === undefined) return ''
         return `${better === 'lower' ? '<= ' : ''}${ratio === undefined ? `${value} ${unit}` : `${value}x`}`
@@ -46,9 +46,14 @@ export function rowCells(rows) {
         ratio === undefined ? `${range(values.ours)} ${unit}` : `${number(values.ours.median)} ${unit}`,
         peer === undefined ? '' : `${peer} ${number(values.peer.median)}`,
         ratio === undefined ? '' : `${number(ratio.median)}x [${number(ratio.min)}..${number(ratio.max)}]`,
-        bound(floor),
+        floorOf === undefined ? bound(floor) : `${bound(floor)} ${floorOf}`,
         goalOf === undefined ? bound(goal) : `${bound(goal)} ${goalOf}`,
-        { 'under the floor': 'UNDER', reached: 'goal', 'above the floor': 'ok', 'no floor': '' }[verdict],
+        {
+          'under the floor': floorOf === undefined ? 'UNDER' : 'under',
+          reached: 'goal',
+          'above the floor': 'ok',
+          'no floor': '',
+        }[verdict],
       ]
     }),
   ]

@@ -63,7 +63,7 @@ export function tableResults({ tables = [] }, samples) {
 /** What `--check` finds fault with, a sentence each. @param {ReturnType<typeof rowResults>} rows */
 export function shortfalls(rows) {
   return rows
-    .filter((row) => row.verdict === 'under the floor')
+    .filter((row) => row.verdict === 'under the floor' && row.floorOf === undefined)
     .map(({ id, workload, label, peer, better, floor, unit, ratio, values }) => {
       const side = better === 'lower' ? 'above its bound of' : 'under its floor of'
       const [median, bound] =

@@ -24,6 +24,8 @@
  * @property {string} unit of the contenders' values, such as msg/s
  * @property {number} [floor] what `--check` demands of the median; without it the row is only reported
  * @property {number} [goal]
+ * @property {string} [floorOf] what the floor was set for, where that is not what is measured: another row is held to it,
+ *   and `--check` only tells of this one
  * @property {string} [goalOf] what the goal was set for, where that is not what is measured
  * @property {string} [note] how the peer was used
  */

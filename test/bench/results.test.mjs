@@ -80,6 +80,7 @@ describe('the check', () => {
       { ...faster, floor: 0.6 },
       { ...faster, id: '3', floor: 0.4 },
       { ...faster, id: '4' },
+      { ...faster, id: '5', floor: 0.6, floorOf: '(of another form)' },
       { ...alone, floor: 10 },
     ]
     const samples = { ottla: [50, 50, 50], queue: [100, 100, 100] }
@@ -98,6 +99,7 @@ describe('a table', () => {
         rows: [
           { ...faster, floor: 0.4, goal: 1, goalOf: '(of old)' },
           { ...smaller, floor: 1.25 },
+          { ...faster, id: '3', floor: 0.6, floorOf: '(of another form)' },
         ],
       },
       { ottla: [1_500_000, 1_500_000, 1_500_000], queue: [3e6, 2e6, 3e6] },
@@ -105,6 +107,7 @@ describe('a table', () => {
     expect(rowCells(rows).slice(1)).toEqual([
       ['1', 'send', '1.50M msg/s', 'queue 3.00M', '0.50x [0.50..0.75]', '0.4x', '1x (of old)', 'ok'],
       ['2', 'heap', '1.50M B', 'queue 3.00M', '0.50x [0.50..0.75]', '<= 1.25x', '', 'ok'],
+      ['3', 'send', '1.50M msg/s', 'queue 3.00M', '0.50x [0.50..0.75]', '0.6x (of another form)', '', 'under'],
     ])
   })
 
