@@ -1,19 +1,42 @@
+import { BLOCK_BYTES, type UpdateByVectors, vectorsOf } from './crc32c-vectors.js'
+
 /**
  * CRC-32C (Castagnoli) of buffer[start, end), as an unsigned integer.
  *
- * Slicing-by-16: sixteen bytes a step through sixteen tables, read as four little-endian words. The tables are apart
+ * By vectors where there is much to do and the machine has them. Else slicing-by-16: sixteen bytes a step through sixteen tables, read as four little-endian words. The tables are apart
  * because an index below 256 into a table of 256 needs no bounds check; one table of 4096 is a third slower.
  */
 export function crc32c(buffer: Uint8Array, start: number, end: number): number {
-  const crc = ~0
-  if (end - start < WORDS_FROM_BYTES || !LITTLE_ENDIAN) return ~updateByBytes(crc, buffer, start, end) >>> 0
+  if (end - start < BLOCK_BYTES) return ~update(~0, buffer, start, end) >>> 0
+  const updateByVectors = vectorsInTime(end - start)
+  if (updateByVectors === undefined) return ~update(~0, buffer, start, end) >>> 0
+  // Twice as fast or more (benchmark: crc32c).
+  const blocks = Math.floor((end - start) / BLOCK_BYTES)
+  return ~update(updateByVectors(~0, buffer, start, blocks), buffer, start + blocks * BLOCK_BYTES, end) >>> 0
+}
+
+/** To make them takes as long as the checksum of this much, and a small program never does. */
+const VECTORS_AFTER_BYTES = 8 << 20
+
+let bytesBefore = 0
+let vectors: UpdateByVectors | undefined
+
+function vectorsInTime(bytes: number): UpdateByVectors | undefined {
+  if (bytesBefore >= VECTORS_AFTER_BYTES) return vectors
+  bytesBefore += bytes
+  if (bytesBefore >= VECTORS_AFTER_BYTES) vectors = vectorsOf(byteTable())
+  return vectors
+}
+
+function update(crc: number, buffer: Uint8Array, start: number, end: number): number {
+  if (end - start < WORDS_FROM_BYTES || !LITTLE_ENDIAN) return updateByBytes(crc, buffer, start, end)
   // Words are aligned to the memory, not to the view.
   const origin = buffer.byteOffset
   const firstWord = Math.ceil((origin + start) / 4)
   const stepsEnd = firstWord + ((Math.floor((origin + end) / 4) - firstWord) & ~3)
   const aligned = updateByBytes(crc, buffer, start, firstWord * 4 - origin)
   const stepped = updateByWords(aligned, new Int32Array(buffer.buffer, firstWord * 4, stepsEnd - firstWord))
-  return ~updateByBytes(stepped, buffer, stepsEnd * 4 - origin, end) >>> 0
+  return updateByBytes(stepped, buffer, stepsEnd * 4 - origin, end)
 }
 
 /** Below this many bytes a view of words costs more than it saves. */

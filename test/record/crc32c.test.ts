@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { crc32c } from '../../src/record/crc32c.js'
+import { BLOCK_BYTES, vectorsOf } from '../../src/record/crc32c-vectors.js'
 
 /** One bit at a time, from the definition. */
 function slowCrc32c(bytes: Uint8Array): number {
@@ -19,6 +20,14 @@ function noise(size: number): Uint8Array {
     return state >>> 24
   })
 }
+
+const byteTable = Int32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte
+  for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0)
+  return crc
+})
+
+afterEach(() => void vi.unstubAllGlobals())
 
 describe('crc32c', () => {
   it('gives the known answers of RFC 3720 and of the check string', () => {
@@ -40,5 +49,61 @@ describe('crc32c', () => {
         }
       }
     }
+  })
+
+  it('is the same for much, from the first to the last that a process asks for', () => {
+    const memory = noise(150_000)
+    for (let round = 0; round < 2; round++) {
+      for (const [start, length] of [
+        [0, 4095],
+        [1, 4096],
+        [3, 4097],
+        [0, 12_289],
+        [5, 65_536],
+        [7, 149_993],
+      ] as const) {
+        expect(crc32c(memory, start, start + length)).toBe(slowCrc32c(memory.subarray(start, start + length)))
+      }
+      // Many times what vectors are made for.
+      for (let more = 0; more < 100; more++) crc32c(memory, 0, memory.length)
+    }
+  })
+})
+
+describe('crc32c by vectors', () => {
+  it('goes on from any register, over any number of blocks and at any place', () => {
+    const update = vectorsOf(byteTable)
+    const memory = noise(40 * BLOCK_BYTES)
+    for (const [start, blocks] of [
+      [0, 1],
+      [3, 2],
+      [4096, 31],
+      [1, 39],
+    ] as const) {
+      const expected = ~slowCrc32c(memory.subarray(start, start + blocks * BLOCK_BYTES)) | 0
+      const half = blocks >> 1
+      const register = update?.(~0, memory, start, half)
+      expect(update?.(register ?? 0, memory, start + half * BLOCK_BYTES, blocks - half)).toBe(expected)
+    }
+  })
+
+  it.each([
+    ['without WebAssembly', undefined],
+    ['without its vectors', { validate: (): boolean => false }],
+    [
+      'where its memory is refused',
+      {
+        Module: class {},
+        validate: (): boolean => true,
+        Instance: class {
+          constructor() {
+            throw new RangeError('WebAssembly.Instance(): Out of memory')
+          }
+        },
+      },
+    ],
+  ])('is not to be had %s', (_, webAssembly) => {
+    vi.stubGlobal('WebAssembly', webAssembly)
+    expect(vectorsOf(byteTable)).toBeUndefined()
   })
 })
