@@ -12,9 +12,9 @@ const KAFKA = '4.2.0'
 const ottlaCommand = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
 const kfakeSource = fileURLToPath(new URL('kfake/main.go', import.meta.url))
 
-export const OTTLA = 'ottla'
-export const APACHE_KAFKA = `Apache Kafka ${KAFKA}`
-export const KFAKE = 'kfake'
+const OTTLA = 'ottla'
+const APACHE_KAFKA = `Apache Kafka ${KAFKA}`
+const KFAKE = 'kfake'
 
 /** kfake is reported beside the others where it can be had. */
 const hasGo = spawnSync('go', ['version']).status === 0
