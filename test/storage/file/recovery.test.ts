@@ -204,6 +204,21 @@ describe('the index files', () => {
   })
 })
 
+describe('a snapshot', () => {
+  it('of what a power cut took from the log does not come back with the next one', async () => {
+    const disk = new SimulatedFileSystem()
+    const { log } = await openOn(disk)
+    await fill(log, 4)
+    await log.sync()
+    const path = logPath(PLACE, 10, '.snapshot')
+    disk.place(path, Uint8Array.of(1))
+    const left = disk.killProcess()
+    const found = await openOn(left)
+    expect(await found.log.loadSnapshot(10)).toBe(undefined)
+    expect(left.crash().peek(path)).toBe(undefined)
+  })
+})
+
 describe('a new partition', () => {
   it('of which a power cut keeps any of its files before one of them is durable is new again', async () => {
     const disk = new SimulatedFileSystem()
