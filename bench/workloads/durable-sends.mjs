@@ -41,7 +41,7 @@ export const workload = {
   rows: [
     against('better-sqlite3', 25, 39, { note: 'it blocks the event loop for each', floorOf: '(WAL that grows)' }),
     against('better-sqlite3, WAL that grows', 25, 39, {
-      note: 'a new database, as the one for which the floor was set; rows of a WAL that is written over take half the time',
+      note: 'a new database, as the one for which the floor was set',
     }),
     against('lmdb', 1.2, 1.57),
     against('fsync per message', 6, 9.5),
