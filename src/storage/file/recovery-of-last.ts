@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import { corruption, type FoundDamage, findWholeBatch } from './batch-scan.js'
 import { readSum } from './clean-mark.js'
 import { type DurableMark, readDurablePoint } from './durable-mark.js'
@@ -12,16 +13,25 @@ const COPY_BYTES = 1024 * 1024
  * Makes the last segment fit for use after a crash. Up to its durable mark it is believed, and not read. Behind that lie
  * writes whose sync may not have come back: they may be torn, and what is whole may be in the page cache only, where
  * a sync would not write it that failed once. So that is written again.
+ *
+ * `names` are the files of the partition, `isOnly` says that it has no other segment. Returns false where the name of
+ * the segment may not be durable yet.
  */
 export async function recoverLast(
   context: RecoveryContext,
   segment: FileSegment,
   durableMark: DurableMark,
-): Promise<void> {
+  { names, isOnly }: { readonly names: readonly string[]; readonly isOnly: boolean },
+): Promise<boolean> {
   const { disk, at, directory, onRecovery } = context
   const { fileSystem } = disk
   const sizeInBytes = (await fileSystem.stat(segment.path))?.sizeInBytes ?? 0
-  await restoreDurable(context, segment, sizeInBytes)
+  const hasSum = names.includes(basename(segment.sumPath))
+  await restoreDurable(context, segment, sizeInBytes, hasSum)
+  // Ten thousand idle logs are not synced: nothing came behind the mark, which was made when file and name were synced,
+  // or nothing was ever written, and the name is synced with what is.
+  const isAsMarked = segment.sizeInBytes === sizeInBytes && (sizeInBytes > 0 || isOnly)
+  if (isAsMarked && !hasSum) return sizeInBytes > 0
   const { sizeInBytes: position, endOffset: firstOffset } = segment
   const damage = await segment.scanFile(sizeInBytes)
   let keptAs: string | undefined
@@ -47,6 +57,7 @@ export async function recoverLast(
   if (rewrittenBytes > 0) {
     onRecovery({ kind: 'rewritten-tail', ...at, file, position, rewrittenBytes, firstOffset, logEndOffset })
   }
+  return true
 }
 
 /** Takes over what is known to be durable. */
@@ -54,9 +65,10 @@ async function restoreDurable(
   { disk, indexIntervalBytes }: RecoveryContext,
   segment: FileSegment,
   sizeInBytes: number,
+  hasSum: boolean,
 ): Promise<void> {
   const { baseOffset, path } = segment
-  const sum = await readSum(disk.fileSystem, segment.sumPath, baseOffset)
+  const sum = hasSum ? await readSum(disk.fileSystem, segment.sumPath, baseOffset) : undefined
   if (sum !== undefined) {
     if (sum.sizeInBytes > sizeInBytes) throw shorterThanDurable(path, sizeInBytes, sum.sizeInBytes, sum.endOffset)
     segment.restore(sum)

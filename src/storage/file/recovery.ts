@@ -74,11 +74,12 @@ export async function recoverPartition(context: RecoveryContext): Promise<Recove
   for (const segment of segments) segment.hasGaps = gaps.isWithin(segment.baseOffset)
   const [last] = segments.slice(-1)
   const durableMark = last && new DurableMark(fileSystem, handles, last.durablePath)
+  let isDurable = true
   try {
     if (context.mark !== undefined) await restoreFromMark(context, context.mark, segments, names)
     else if (last !== undefined && durableMark !== undefined) {
       await restoreSealed(context, segments, gaps)
-      await recoverLast(context, last, durableMark)
+      isDurable = await recoverLast(context, last, durableMark, { names, isOnly: segments.length === 1 })
       for (const segment of segments) if (segment.isSealed) await segment.sealIndex()
     }
   } catch (error) {
@@ -91,7 +92,7 @@ export async function recoverPartition(context: RecoveryContext): Promise<Recove
   for (const offset of beyond) await fileSystem.unlink(offsetPath(directory, offset) + SNAPSHOT_SUFFIX)
   // One that a power cut brought back would be believed once the log is as long again.
   if (beyond.length > 0) await fileSystem.syncDirectory(directory)
-  return { segments, snapshots: snapshots.filter((offset) => offset <= endOffset), gaps, durableMark, isDurable: true }
+  return { segments, snapshots: snapshots.filter((offset) => offset <= endOffset), gaps, durableMark, isDurable }
 }
 
 /** False for what is only written once the name of a log file is durable, and so shows that there was one. */

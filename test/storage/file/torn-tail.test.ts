@@ -111,6 +111,29 @@ describe('opening after a crash', () => {
     expect(await offsetsIn(again.log)).toEqual(upTo(10))
   })
 
+  it.each([
+    ['since it was marked as durable', 2],
+    ['ever', 0],
+  ])('syncs no log to which nothing was written %s, and with the next write its name too', async (_, batches) => {
+    const before = new SimulatedFileSystem()
+    const { storage, log: filled } = await openOn(before)
+    if (batches > 0) {
+      await fill(filled, batches)
+      // The mark lags behind until the log is closed.
+      await storage.close()
+      before.displace(`${PLACE}/clean-shutdown.json`)
+    }
+    const disk = before.killProcess()
+    const { log, reports } = await openOn(disk)
+    expect(
+      disk.calls.filter(({ act, path }) => act.endsWith('Sync') || path.endsWith('orders-0')).map(({ act }) => act),
+    ).toEqual(['list'])
+    expect(reports).toEqual([])
+    await fill(log, 1)
+    const { log: found } = await openOn(disk.crash())
+    expect(await offsetsIn(found)).toEqual(upTo(batches + 1))
+  })
+
   it('writes once more what it found, since a sync that failed before may have lost it', async () => {
     const disk = new SimulatedFileSystem()
     const { log } = await openOn(disk)
