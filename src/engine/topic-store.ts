@@ -122,8 +122,11 @@ export class TopicStore {
     await replay(metadata, (key, value) => {
       this.#catalog.apply({ key: decoder.decode(key), value: value === null ? null : decoder.decode(value) })
     })
-    if (this.#catalog.clusterId === '') await this.#record([clusterRecord(randomId())])
     const isReadOnly = this.#storage.readOnly === true
+    if (this.#catalog.clusterId === '') {
+      if (isReadOnly) this.#catalogPartitions(await this.#storage.partitions())
+      else await this.#record([clusterRecord(randomId())])
+    }
     // What a deletion left behind when the process ended in the middle of it. A stray of which nothing is known stays.
     for (const at of isReadOnly ? [] : await this.#storage.partitions()) {
       if (this.#catalog.wasDeleted(at.topic)) await this.#storage.deletePartition(at)
@@ -134,6 +137,19 @@ export class TopicStore {
     const { topics } = this.#catalog
     for (let first = 0; first < topics.length; first += OPENING_AT_ONCE) {
       await Promise.all(topics.slice(first, first + OPENING_AT_ONCE).map((topic) => this.#openTopic(topic)))
+    }
+  }
+
+  /** Of logs without our records, as an Apache Kafka wrote them, the topics are those that there are partitions of. */
+  #catalogPartitions(partitions: readonly TopicPartition[]): void {
+    this.#catalog.apply(clusterRecord(randomId()))
+    const counts = new Map<string, number>()
+    for (const { topic, partition } of partitions) {
+      counts.set(topic, Math.max(counts.get(topic) ?? 0, partition + 1))
+    }
+    for (const [name, partitionCount] of counts) {
+      const topic = { name, topicId: randomId(), partitionCount, configs: {}, codecs: null, internal: false }
+      this.#catalog.apply(topicRecord(topic))
     }
   }
 

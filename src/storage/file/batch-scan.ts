@@ -28,6 +28,8 @@ export interface Expected {
   readonly lastOffset: number
   /** Offsets may be missing between batches: compaction took them, or nobody ever wrote them. */
   readonly hasGaps: boolean
+  /** Leaders came and went, as in a log of Kafka's. */
+  readonly anyEpoch?: boolean | undefined
 }
 
 /** Damage, in words too. */
@@ -60,7 +62,7 @@ export async function scanBatches(
       if (batch === undefined) break
       if ('reason' in batch) return batch
       if (!visit(batch, position + at)) return undefined
-      expected = { offset: batch.lastOffset + 1, lastOffset: -1, hasGaps: expected.hasGaps }
+      expected = expectedBehind(batch, expected)
       at += batch.sizeInBytes
     }
     position += at
@@ -113,9 +115,16 @@ export function verifiedBatch(
   return wrong === undefined ? batch : damage('offset', wrong)
 }
 
+/** What must come next, once a batch was where it belongs. */
+export function expectedBehind(batch: EncodedBatch, { hasGaps, anyEpoch }: Expected): Expected {
+  return { offset: batch.lastOffset + 1, lastOffset: -1, hasGaps, anyEpoch }
+}
+
 /** Offset and epoch lie outside of what the checksum covers. */
-function wrongPlace(batch: EncodedBatch, { offset, lastOffset, hasGaps }: Expected): string | undefined {
-  if (batch.partitionLeaderEpoch !== EPOCH) return `the batch there has the epoch ${batch.partitionLeaderEpoch}`
+function wrongPlace(batch: EncodedBatch, expected: Expected): string | undefined {
+  const { offset, lastOffset, hasGaps, anyEpoch } = expected
+  if (batch.partitionLeaderEpoch !== EPOCH && anyEpoch !== true)
+    return `the batch there has the epoch ${batch.partitionLeaderEpoch}`
   if (lastOffset >= 0 && batch.lastOffset !== lastOffset) {
     return `the batch there ends at offset ${batch.lastOffset}, and its index says ${lastOffset}`
   }

@@ -26,6 +26,10 @@ export const LAYOUT = 2
 export const LAYOUT_FILE = 'ottla.json'
 export const CLEAN_FILE = 'clean-shutdown.json'
 export const LOG_DIRS_FILE = 'log-dirs.json'
+/** Kafka's, in each of its directories of logs. */
+export const KAFKA_FILE = 'meta.properties'
+/** Kafka's records of its cluster, in a directory of the same name as ours. */
+export const KAFKA_METADATA_TOPIC = '__cluster_metadata'
 export const METADATA_FILE = 'partition.metadata'
 export const EPOCH_FILE = 'leader-epoch-checkpoint'
 export const GAPS_FILE = 'gaps.json'

@@ -13,6 +13,8 @@ import {
   deletedName,
   EPOCH_FILE,
   isDeletedName,
+  KAFKA_FILE,
+  KAFKA_METADATA_TOPIC,
   LAYOUT,
   LAYOUT_FILE,
   LOCK_FILE,
@@ -56,6 +58,8 @@ export class OpenDirectory {
   readonly #durability: 'fsync' | 'interval' | 'os'
   readonly #syncIntervalMs: number
   readonly #isReadOnly: boolean
+  /** An Apache Kafka wrote it, whose logs can be read. */
+  #isKafkas = false
   readonly #repair: FileStorageOptions['repair']
   readonly #disk: Disk
   readonly #cache = new TailCache(CACHE_BYTES)
@@ -175,6 +179,7 @@ export class OpenDirectory {
     for (const { name, isDirectory } of await fileSystem.list(this.directory)) {
       if (!isDirectory) continue
       const at = parsePartitionName(name)
+      if (this.#isKafkas && at?.topic === KAFKA_METADATA_TOPIC) continue
       if (at !== undefined) this.#partitions.set(name, at)
       else if (isDeletedName(name) && !this.#isReadOnly) await this.#removeDirectory(join(this.directory, name))
     }
@@ -196,7 +201,11 @@ export class OpenDirectory {
   }
 
   async #checkHoldsLogs(): Promise<void> {
-    const status = await this.#disk.fileSystem.stat(this.directory)
+    const { fileSystem } = this.#disk
+    const status = await fileSystem.stat(this.directory)
+    const isOurs = (await fileSystem.stat(join(this.directory, LAYOUT_FILE))) !== undefined
+    this.#isKafkas = !isOurs && (await fileSystem.stat(join(this.directory, KAFKA_FILE))) !== undefined
+    if (this.#isKafkas) return
     if (status?.isDirectory !== true || (await this.#checkLayout()) === undefined) {
       throw readOnlyError(`The directory ${this.directory} holds no log yet and none can be made`)
     }
@@ -222,6 +231,9 @@ export class OpenDirectory {
       const ours = [LOCK_FILE, LAYOUT_FILE + TEMPORARY_SUFFIX]
       const foreign = (await fileSystem.list(this.directory)).find(({ name }) => !ours.includes(name))
       if (foreign === undefined) return undefined
+      if ((await fileSystem.stat(join(this.directory, KAFKA_FILE))) !== undefined) {
+        throw this.#invalid('belongs to an Apache Kafka: open it with readOnly: true, or give another directory')
+      }
       throw this.#invalid(`holds ${foreign.name} but no ${LAYOUT_FILE}: give an empty directory or one that ottla made`)
     }
     const layout = layoutIn(bytes)
@@ -283,8 +295,10 @@ export class OpenDirectory {
     const name = partitionName(at)
     const directory = join(this.directory, name)
     const status = await this.#disk.fileSystem.stat(directory)
-    if (status === undefined) return ReadOnlyPartition.empty(at, this.#disk, directory)
-    return ReadOnlyPartition.open({ at, disk: this.#disk, directory, indexIntervalBytes, clock })
+    const isHidden = this.#isKafkas && at.topic === KAFKA_METADATA_TOPIC
+    if (status === undefined || isHidden) return ReadOnlyPartition.empty(at, this.#disk, directory)
+    const isKafkas = this.#isKafkas
+    return ReadOnlyPartition.open({ at, disk: this.#disk, directory, indexIntervalBytes, clock, isKafkas })
   }
 
   /** Writes the topic id down where it is not yet, and refuses the log of another topic of that name. */

@@ -41,12 +41,14 @@ export class ReadOnlyPartition implements PartitionStorage {
     readonly directory: string
     readonly indexIntervalBytes: number | undefined
     readonly clock: Clock
+    /** An Apache Kafka wrote it. */
+    readonly isKafkas: boolean
   }): Promise<ReadOnlyPartition> {
-    const { at, disk, directory, indexIntervalBytes, clock } = options
+    const { at, disk, directory, clock } = options
     for (let attempt = 1; ; attempt++) {
       try {
         const names = (await disk.fileSystem.list(directory)).map(({ name }) => name)
-        const segments = await look(disk, directory, names, indexIntervalBytes)
+        const segments = options.isKafkas ? await lookAtKafkas(options, names) : await look(options, names)
         const end = segments.at(-1)?.endOffset ?? 0
         const snapshots = names.flatMap((name) => offsetInName(name, SNAPSHOT_SUFFIX) ?? [])
         const kept = snapshots.filter((offset) => offset <= end).sort((a, b) => a - b)
@@ -146,12 +148,47 @@ export function readOnlyError(what: string): OttlaError {
   )
 }
 
-async function look(
-  disk: Disk,
-  directory: string,
+interface Place {
+  readonly disk: Disk
+  readonly directory: string
+  readonly indexIntervalBytes: number | undefined
+}
+
+/**
+ * Kafka says neither where offsets are missing nor how far it synced, so each batch is looked at, and may begin anywhere
+ * behind the one before it.
+ */
+async function lookAtKafkas(
+  { disk, directory, indexIntervalBytes }: Place,
   names: readonly string[],
-  indexIntervalBytes: number | undefined,
 ): Promise<FileSegment[]> {
+  const swap = names.find((name) => name.endsWith(SWAP_SUFFIX))
+  if (swap !== undefined) {
+    throw missing(
+      join(directory, swap),
+      0,
+      'Kafka was replacing segments: let it start and close once, which ends that',
+    )
+  }
+  const bases = names.flatMap((name) => offsetInName(name, LOG_SUFFIX) ?? []).sort((a, b) => a - b)
+  if (bases.length === 0) return [new FileSegment(disk, directory, 0, indexIntervalBytes)]
+  const segments: FileSegment[] = []
+  for (const [at, baseOffset] of bases.entries()) {
+    const segment = new FileSegment(disk, directory, baseOffset, indexIntervalBytes)
+    segment.hasGaps = true
+    segment.anyEpoch = true
+    const status = await disk.fileSystem.stat(segment.path)
+    if (status === undefined) throw missing(segment.path, baseOffset, 'it went while it was opened')
+    const damage = await segment.scanFile(status.sizeInBytes)
+    if (damage !== undefined && at < bases.length - 1) throw corruption(damage)
+    const before = segments.at(-1)?.endOffset ?? 0
+    if (before > baseOffset) throw missing(segment.path, before, `the segment before it ends at ${before}`)
+    segments.push(segment)
+  }
+  return segments
+}
+
+async function look({ disk, directory, indexIntervalBytes }: Place, names: readonly string[]): Promise<FileSegment[]> {
   const { fileSystem } = disk
   const gaps = await Gaps.read(fileSystem, directory)
   const bases = names.flatMap((name) => offsetInName(name, LOG_SUFFIX) ?? [])

@@ -1,6 +1,6 @@
 import { BATCH_HEADER_BYTES, batchSizeAt, type EncodedBatch } from '../../record/encoded-batch.js'
 import { DEFAULT_INDEX_INTERVAL_BYTES } from '../segment-index.js'
-import { type Expected, endsInside, type FoundDamage, verifiedBatch } from './batch-scan.js'
+import { type Expected, endsInside, expectedBehind, type FoundDamage, verifiedBatch } from './batch-scan.js'
 import { type OpenFile, readAll } from './file-system.js'
 
 /** What one read of a file gave. */
@@ -53,7 +53,7 @@ export async function readChunk(request: ChunkRequest): Promise<Chunk | FoundDam
       const batch = verifiedBatch(buffer, at, filled, expected, path, position + at)
       if (batch === undefined) break
       if ('reason' in batch) return batch
-      expected = { offset: batch.lastOffset + 1, lastOffset: -1, hasGaps: expected.hasGaps }
+      expected = expectedBehind(batch, expected)
       const isWanted = batch.lastOffset >= offset
       const isTooMuch = batch.sizeInBytes > chunk.room && (hasBatches || chunk.batches.length > 0)
       if (isWanted && (batch.lastOffset >= endOffset || isTooMuch)) return { ...chunk, room: -1 }

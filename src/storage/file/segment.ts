@@ -38,6 +38,8 @@ export class FileSegment implements Segment, PooledFile {
   replaced: Promise<void> | undefined
   /** Offsets may be missing between its batches. Then only the checksum of all headers tells a wrong one. */
   hasGaps = false
+  /** True in a log of Kafka's, whose leaders each had an epoch of their own. */
+  anyEpoch = false
   /** CRC-32C of the headers of its batches; undefined where they would have to be read for that. */
   headersCrc32c: number | undefined = CRC_OF_NOTHING
   readonly #disk: Disk
@@ -305,7 +307,7 @@ export class FileSegment implements Segment, PooledFile {
       path: this.path,
       from: this.sizeInBytes,
       to: sizeInBytes,
-      expected: { offset: this.endOffset, lastOffset: -1, hasGaps: this.hasGaps },
+      expected: this.#expectedAt({ lastOffset: -1 }, this.endOffset),
     }
     return this.use((file) =>
       scanBatches(file, range, (batch) => {
@@ -427,7 +429,7 @@ export class FileSegment implements Segment, PooledFile {
     let expectedOffset = this.baseOffset
     // The active segment may grow meanwhile, and what is appended belongs in the new index too.
     while (scanned < this.sizeInBytes) {
-      const expected = { offset: expectedOffset, lastOffset: -1, hasGaps: this.hasGaps }
+      const expected = this.#expectedAt({ lastOffset: -1 }, expectedOffset)
       const range = { path: this.path, from: scanned, to: this.sizeInBytes, expected }
       const damage = await this.use((file) =>
         scanBatches(file, range, (batch, position) => {
@@ -454,7 +456,7 @@ export class FileSegment implements Segment, PooledFile {
     return this.use((file) => scanBatches(file, { path: this.path, from: start.position, to, expected }, visit))
   }
 
-  #expectedAt({ lastOffset }: IndexedPosition, offset: number = this.baseOffset): Expected {
-    return { offset, lastOffset, hasGaps: this.hasGaps }
+  #expectedAt({ lastOffset }: { readonly lastOffset: number }, offset: number = this.baseOffset): Expected {
+    return { offset, lastOffset, hasGaps: this.hasGaps, anyEpoch: this.anyEpoch }
   }
 }
