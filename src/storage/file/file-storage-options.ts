@@ -20,7 +20,8 @@ export interface FileStorageOptions {
   segmentBytes?: number
   /**
    * True to look at logs and change nothing, also beside their writer: what is there when the broker opens is what it
-   * sees, up to the last whole batch. What would change anything rejects with OTTLA_READ_ONLY. Default: false.
+   * sees, up to the last whole batch. What would change anything rejects with OTTLA_READ_ONLY. A directory of logs
+   * that an Apache Kafka wrote can be looked at like this too. Default: false.
    */
   readOnly?: boolean
   /**

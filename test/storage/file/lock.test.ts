@@ -25,7 +25,8 @@ function holderModule(): string {
     import { lockDirectory } from ${JSON.stringify(lock)}
     const say = (word) => parentPort === null ? process.stdout.write(word + '\\n') : parentPort.postMessage(word)
     lockDirectory(process.env.OTTLA_DIRECTORY, 0).then(() => say('held'), (error) => say(error.code))
-    process.stdin.resume()`,
+    process.stdin.resume()
+    parentPort?.on('message', () => {})`,
   )
   const outfile = join(place, 'holder.mjs')
   buildSync({ entryPoints: [entry], outfile, bundle: true, platform: 'node', format: 'esm', target: 'node20' })
@@ -197,6 +198,26 @@ describe('a directory', () => {
     expect(outcome).toBe('OTTLA_LOCKED')
     await worker.terminate()
     await storage.close()
+  })
+
+  it('that a worker thread holds is refused to a second one, until the first is terminated', async () => {
+    const place = directory()
+    mkdirSync(place)
+    bundled ??= holderModule()
+    const outcomes: string[] = []
+    const workers: Worker[] = []
+    const hold = async (module: string): Promise<void> => {
+      const worker = new Worker(module, { env: { ...process.env, OTTLA_DIRECTORY: place } })
+      workers.push(worker)
+      const [outcome] = await once(worker, 'message')
+      outcomes.push(outcome)
+    }
+    await hold(bundled)
+    await hold(bundled)
+    await workers[0]?.terminate()
+    await hold(bundled)
+    expect(outcomes).toEqual(['held', 'OTTLA_LOCKED', 'held'])
+    for (const worker of workers) await worker.terminate()
   })
 
   it.skipIf(process.platform !== 'linux')('is let go of when its holder cannot write its name down', async () => {
