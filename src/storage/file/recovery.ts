@@ -211,10 +211,13 @@ function at(file: string, kind: Damage['kind']): Pick<FoundDamage, 'file' | 'pos
   return { file, position: 0, kind }
 }
 
+/** Kafka's Uuid: 128 bits in base64url. */
+const TOPIC_ID = /^topic_id: ([\w-]{22})$/m
+
 /** The topic id that a partition.metadata names. Throws OTTLA_TOPIC_MISMATCH where it is another than `topicId`. */
 export function checkTopicId(bytes: Uint8Array, topicId: string, directory: string): void {
-  const found = /^topic_id: (\S+)$/m.exec(Buffer.from(bytes).toString())?.[1]
-  // A power cut may leave the file of a partition torn that nothing was written to yet.
+  const found = TOPIC_ID.exec(Buffer.from(bytes).toString())?.[1]
+  // It is a cache, and not synced: a power cut may leave it torn, and half of an id is none.
   if (found === undefined || found === topicId) return
   throw new OttlaError(
     'OTTLA_TOPIC_MISMATCH',

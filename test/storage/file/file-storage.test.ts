@@ -151,6 +151,23 @@ describe('the root directory', () => {
     await storage.close()
   })
 
+  it('writes the topic id anew where a power cut left half of it', async () => {
+    const disk = new SimulatedFileSystem()
+    const { storage } = await openOn(disk)
+    const at = { topic: 'a.b', partition: 1 }
+    const topicId = 'AAAAAAAAAAAAAAAAAAAAAQ'
+    await storage.openPartition(at, { topicId })
+    const path = `${PLACE}/a.b-1/partition.metadata`
+    const whole = Buffer.from(disk.peek(path) ?? [])
+    for (let length = 0; length < whole.length; length++) {
+      const after = disk.killProcess()
+      after.place(path, whole.subarray(0, length))
+      const { storage: next } = await openOn(after)
+      await next.openPartition(at, { topicId })
+      expect(after.peek(path), `cut at ${length}`).toEqual(new Uint8Array(whole))
+    }
+  })
+
   it.each(['..', '../up', 'a/b', '', 'x'.repeat(250), 'ä'])('has no partition of a topic called %j', async (topic) => {
     const { storage } = await open(directory())
     const opening = storage.openPartition({ topic, partition: 0 })
