@@ -489,7 +489,8 @@ export class FilePartition implements PartitionStorage {
       })
     } catch (error) {
       if (error === this.#failure) throw error
-      await replacement.discard()
+      // What is left of it means nothing, and goes at the next open.
+      await replacement.discard().catch(() => undefined)
       // The batches may fail to come for reasons of their own.
       throw errorCode(error) === undefined ? error : diskError(error, `Replacing ${segment.path}`)
     }

@@ -295,6 +295,24 @@ describe('a drop', () => {
   })
 })
 
+describe('a replacement', () => {
+  it('that fails and leaves what cannot be removed tells why it failed, and may be tried again', async () => {
+    const { disk, storage, log } = await openFaulty()
+    await fill(log, 3)
+    await log.roll(3)
+    const isOfNew = (call: DiskCall): boolean => call.path.endsWith('.cleaned')
+    disk.plan = (call) =>
+      !isOfNew(call) ? undefined : call.act === 'dataSync' ? 'ENOSPC' : call.act === 'unlink' ? 'EIO' : undefined
+    const replace = async () => log.replace(0, 1, [batchAt(0), batchAt(2)])
+    await expect(replace()).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FULL' })
+    expect(await offsetsIn(log)).toEqual([0, 1, 2])
+    disk.plan = () => undefined
+    await replace()
+    expect(await offsetsIn(log)).toEqual([0, 2])
+    await storage.close()
+  })
+})
+
 describe('a partition', () => {
   it('whose deletion fails is still there, and can be deleted again', async () => {
     const { disk, storage, log } = await openFaulty()
