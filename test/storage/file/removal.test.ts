@@ -10,7 +10,7 @@ async function endsAfter(act: (log: PartitionStorage) => Promise<void>): Promise
   await fill(log, 4)
   const left: SimulatedFileSystem[] = []
   disk.afterCall = () => {
-    for (const state of disk.crashStates({ random: 4 })) left.push(state.disk)
+    for (const state of disk.crashStates({ random: 1 })) left.push(state.disk)
   }
   await act(log)
   disk.afterCall = () => undefined
