@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process'
-import { againstKafka, kafkaClassPath, openBrokers, sideBySide } from './peers/wire-brokers.mjs'
+import { kafkaClassPath } from '../../test/clients/installation.mjs'
+import { againstKafka, openBrokers, sideBySide } from './peers/wire-brokers.mjs'
 
 const COUNT = 1_000_000
 

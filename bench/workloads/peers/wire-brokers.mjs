@@ -6,27 +6,18 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { goProgram, mavenArtifacts } from '../../../test/clients/installation.mjs'
+import { goProgram, kafkaClassPath } from '../../../test/clients/installation.mjs'
 
-const KAFKA = '4.2.0'
 const ottlaCommand = fileURLToPath(new URL('../../../dist/cli/main.js', import.meta.url))
 const kfakeSource = fileURLToPath(new URL('kfake/main.go', import.meta.url))
 
 const OTTLA = 'ottla'
-const APACHE_KAFKA = `Apache Kafka ${KAFKA}`
+const APACHE_KAFKA = 'Apache Kafka 4.2'
 const KFAKE = 'kfake'
 
 /** kfake is reported beside the others where it can be had. */
 const hasGo = spawnSync('go', ['version']).status === 0
 export const BROKERS = hasGo ? [OTTLA, APACHE_KAFKA, KFAKE] : [OTTLA, APACHE_KAFKA]
-
-/** Resolves to the class path of Kafka, its broker and its tools. */
-export const kafkaClassPath = () =>
-  mavenArtifacts(`kafka-${KAFKA}`, [
-    `org.apache.kafka:kafka_2.13:${KAFKA}`,
-    'org.slf4j:slf4j-simple:1.7.36',
-    `org.apache.kafka:kafka-tools:${KAFKA}`,
-  ])
 
 /**
  * Makes what a broker needs on a directory of its own. Resolves to what starts it, which resolves when its port is open.
