@@ -1,7 +1,6 @@
 import { parseArgs } from 'node:util'
 import { nearestName } from '../engine/nearest-name.js'
 import { reasonOf } from '../reason-of.js'
-import { runDaemon } from './daemon.js'
 import { CommandFailure } from './failures.js'
 import { printError, printLine } from './output.js'
 import { runServer, type ServerArguments } from './server-start.js'
@@ -81,7 +80,10 @@ async function startServer(args: readonly string[]): Promise<number> {
   const [file, another] = positionals
   if (another !== undefined) throw usage(`One FILE is taken, not both ${file} and ${another}`)
   const server: ServerArguments = { file, overrides: (values.override ?? []).map(parseOverride) }
-  return values.daemon === true ? runDaemon(server) : runServer(server)
+  if (values.daemon !== true) return runServer(server)
+  // A server in the foreground starts no process, and sooner without what could.
+  const { runDaemon } = await import('./daemon.js')
+  return runDaemon(server)
 }
 
 function parseServerStart(args: readonly string[]) {

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readFileSync } from 'node:fs'
 import { Broker } from '../broker.js'
 import { LogDirectories } from '../storage/file/log-directories.js'
 import type { RecoveryReport } from '../storage/storage.js'
@@ -34,7 +34,7 @@ export async function runServer({ file, overrides }: ServerArguments): Promise<n
   try {
     printLine(`ottla ${VERSION}, process ${process.pid}`)
     const settings = [
-      ...(await settingsOf(file)),
+      ...settingsOf(file),
       ...overrides.map((override) => ({ ...override, origin: OVERRIDE, group: OVERRIDE })),
     ]
     const config = configOf(settings)
@@ -63,12 +63,9 @@ interface GroupedSetting extends Setting {
   readonly group: string
 }
 
-async function settingsOf(file: string | undefined): Promise<GroupedSetting[]> {
+function settingsOf(file: string | undefined): GroupedSetting[] {
   const path = file ?? DEFAULT_FILE
-  const bytes = await readFile(path).catch((error: unknown) => {
-    if (file === undefined && error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
-    throw fileFailure(error, 'read', path)
-  })
+  const bytes = readSettings(path, file === undefined)
   if (bytes === undefined) {
     printLine(`There is no ${DEFAULT_FILE}: Kafka's defaults hold.`)
     return []
@@ -83,6 +80,16 @@ async function settingsOf(file: string | undefined): Promise<GroupedSetting[]> {
   } catch (error) {
     if (error instanceof MalformedProperties) throw new CommandFailure(`${path}, line ${error.line}: ${error.message}.`)
     throw error
+  }
+}
+
+/** Undefined where the file is not there and need not be. */
+function readSettings(path: string, isOptional: boolean): Buffer | undefined {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    if (isOptional && error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
+    throw fileFailure(error, 'read', path)
   }
 }
 
