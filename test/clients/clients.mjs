@@ -61,7 +61,7 @@ export const clients = [
       return (broker) => kcatDriver(command, broker.bootstrapServers)
     },
   },
-  pythonClient('confluent-kafka', '2.16.1', ALL_CODECS),
+  pythonClient('confluent-kafka', '2.16.1', ALL_CODECS, { cannot: ['deleteOffsets'] }),
   pythonClient('kafka-python', '3.0.12', ALL_CODECS, {
     codecs: ['python-snappy', 'lz4', 'zstandard'],
   }),
@@ -112,7 +112,7 @@ function pythonClient(
   packageName,
   version,
   codecs,
-  { name = packageName, codecs: codecPackages = [], cannot = ['deleteOffsets'] } = {},
+  { name = packageName, codecs: codecPackages = [], cannot = [] } = {},
 ) {
   return {
     name,

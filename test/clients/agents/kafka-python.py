@@ -178,6 +178,13 @@ def delete_records(topic, partition, offset):
     admin.delete_records({TopicPartition(topic, partition): offset})
 
 
+def delete_offsets(group, topic):
+    places = [place for place in offsets_of(group) if place.topic == topic]
+    for place, error in admin.delete_group_offsets(group, places).items():
+        if error.errno != 0:
+            raise error(place)
+
+
 serve(
     {
         "createTopic": create_topic,
@@ -193,5 +200,6 @@ serve(
         "leave": leave,
         "lag": lag,
         "deleteRecords": delete_records,
+        "deleteOffsets": delete_offsets,
     }
 )

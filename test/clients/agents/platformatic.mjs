@@ -179,6 +179,10 @@ serve({
       0,
     )
   },
+  deleteOffsets: async ({ group, topic }) => {
+    const partitionIndexes = Array.from({ length: await partitionsOf(topic) }, (_, index) => index)
+    await admin.deleteConsumerGroupOffsets({ groupId: group, topics: [{ name: topic, partitionIndexes }] })
+  },
   deleteRecords: async ({ topic, partition, offset }) => {
     await admin.deleteRecords({ topics: [{ name: topic, partitions: [{ partition, offset: BigInt(offset) }] }] })
   },
