@@ -29,7 +29,10 @@ export interface ListenOptions {
   nodeId?: number
   /** What one request may weigh, in bytes. Default 104857600. Kafka: socket.request.max.bytes. */
   socketRequestMaxBytes?: number
-  /** A connection without requests is closed after this long, in milliseconds. Default 600000. Kafka: connections.max.idle.ms. */
+  /**
+   * A connection without requests is closed after this long, in milliseconds, and so is one whose peer takes longer to
+   * read an answer. Default 600000. Kafka: connections.max.idle.ms.
+   */
   connectionsMaxIdleMs?: number
   /** More connections than this are closed at once. Default Infinity. Kafka: max.connections. */
   maxConnections?: number
