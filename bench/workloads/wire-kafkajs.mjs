@@ -22,7 +22,7 @@ export const workload = {
     'single: 500 sends of one message, each awaited; the p50',
     'eachBatch: the 150,000 messages, from the first batch that is handled to the last, those of the first not counted',
     'idle: 100 sends, each 8 ms after the last was handled, from the call of send to eachMessage; the p50',
-    'join: consumer.run() of a new group to its first message; the median of 5 groups. group.initial.rebalance.delay.ms=0',
+    'join: consumer.run() of a new group to the first message of a topic that has one; the median of 5 groups. group.initial.rebalance.delay.ms=0',
     'ottla: `ottla server-start` on files, durability "os" as with Kafka',
     'Apache Kafka: broker and controller in one process, -Xmx1G',
   ],
@@ -80,13 +80,17 @@ async function measure(bootstrapServers, name, payloads) {
   const kafka = new Kafka({ brokers: [bootstrapServers], logLevel: logLevel.ERROR })
   const admin = kafka.admin()
   await admin.connect()
-  const topics = [`${name}-many`, `${name}-single`].map((topic) => ({ topic, numPartitions: 1, replicationFactor: 1 }))
+  const topics = [`${name}-many`, `${name}-single`, `${name}-one`].map((topic) => ({
+    topic,
+    numPartitions: 1,
+    replicationFactor: 1,
+  }))
   await admin.createTopics({ topics, waitForLeaders: true })
-  const [many, single] = topics.map(({ topic }) => topic)
+  const [many, single, one] = topics.map(({ topic }) => topic)
   const producer = kafka.producer()
   await producer.connect()
   const messages = payloads.map((value) => ({ value: Buffer.from(value) }))
-  await producer.send({ topic: many, acks: 1, messages: messages.slice(0, 1) })
+  for (const topic of [many, one]) await producer.send({ topic, acks: 1, messages: messages.slice(0, 1) })
 
   const startedAt = performance.now()
   for (let batch = 0; batch < BATCHES; batch++) await producer.send({ topic: many, acks: 1, messages })
@@ -102,10 +106,10 @@ async function measure(bootstrapServers, name, payloads) {
   const eachBatch = await consumeBatches(kafka, many, BATCHES * BATCH + 1)
   const idle = await idleLatency(kafka, producer, single, messages)
   const joins = []
-  for (let join = 0; join < JOINS; join++) joins.push(await firstMessage(kafka, many))
+  for (let join = 0; join < JOINS; join++) joins.push(await firstMessage(kafka, one))
 
   await producer.disconnect()
-  await admin.deleteTopics({ topics: [many, single] })
+  await admin.deleteTopics({ topics: [many, single, one] })
   await admin.disconnect()
   const [singleP50] = percentiles(times, [0.5])
   const [joinP50] = percentiles(joins, [0.5])
