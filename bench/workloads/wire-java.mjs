@@ -2,13 +2,13 @@ import { spawnSync } from 'node:child_process'
 import { kafkaClassPath } from '../../test/clients/installation.mjs'
 import { againstKafka, openBrokers, sideBySide } from './peers/wire-brokers.mjs'
 
-const COUNT = 1_000_000
+const COUNT = 500_000
 
 export const workload = {
   name: 'wire-java',
   title: "Kafka's own performance tools",
   settings: [
-    '1,000,000 messages of 100 B, a topic of one partition, throughput -1, the settings of the tools',
+    '500,000 messages of 100 B, a topic of one partition, throughput -1, the settings of the tools',
     'kafka-producer-perf-test: its own records/sec; kafka-consumer-perf-test: its own nMsg.sec of fetching',
     'ottla: `ottla server-start` on files, durability "os" as with Kafka',
     'Apache Kafka: broker and controller in one process, -Xmx1G',

@@ -1,5 +1,5 @@
 // The clients. `install` gets one (or throws why it cannot be had) and resolves to what makes its driver; one with
-// `onRequest`, a reason, is left out unless it is named. Those that take
+// `leftOut`, a reason, is counted and not run. Those that take
 // longest come first, that all are done sooner.
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -82,18 +82,7 @@ export const clients = [
   {
     name: 'node-rdkafka',
     title: 'node-rdkafka 3.6.1',
-    onRequest: 'it compiles librdkafka for minutes, which kcat and confluent-kafka stand on too: --only node-rdkafka',
-    install: async () => {
-      const folder = await npmPackages('node-rdkafka', ['node-rdkafka@3.6.1'], { limitMs: 1_200_000 })
-      const program = {
-        command: process.execPath,
-        args: [agentFile('node-rdkafka.mjs')],
-        env: { OTTLA_CLIENT_FOLDER: folder },
-      }
-      const cannot = ['alterTopic', 'deleteRecords', 'deleteOffsets']
-      return (broker) =>
-        agentDriver(program, broker.bootstrapServers, { codecs: ['none', 'gzip', 'snappy', 'lz4'], cannot })
-    },
+    leftOut: 'it compiles librdkafka for minutes, which kcat and confluent-kafka stand on too',
   },
   {
     name: 'platformatic',

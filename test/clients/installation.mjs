@@ -49,13 +49,10 @@ async function built(name, recipe, build) {
 }
 
 /** Resolves to the folder that has node_modules. */
-export function npmPackages(name, packages, { limitMs } = {}) {
+export function npmPackages(name, packages) {
   return once(name, packages.join(' '), async (folder) => {
     writeFileSync(join(folder, 'package.json'), '{"private":true}\n')
-    await fetching('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', ...packages], {
-      cwd: folder,
-      ...(limitMs !== undefined && { limitMs }),
-    })
+    await fetching('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', ...packages], { cwd: folder })
   })
 }
 

@@ -61,12 +61,12 @@ async function worker() {
   }
 }
 
-async function installed({ name, title, onRequest, install }, column) {
+async function installed({ title, leftOut, install }, column) {
   const from = performance.now()
-  if (onRequest !== undefined && options.only?.includes(name) !== true) {
-    column.skipped = onRequest
+  if (leftOut !== undefined) {
+    column.skipped = leftOut
     column.isOptional = true
-    console.log(`skipped ${title}: ${onRequest}`)
+    console.log(`skipped ${title}: ${leftOut}`)
     return undefined
   }
   try {
