@@ -89,8 +89,9 @@ export let takeUnheardFailure: (member: AnyGroup) => OttlaError | undefined
  * One member of the group with this id. Members of a group share the partitions of its topics; each group gets
  * everything. `broker.consumerGroup(id, options)` makes a member; call it again for another.
  *
- * A handler that throws stops the member: the message is not committed, `closed` rejects with OTTLA_HANDLER_FAILED and
- * its cause, an 'error' event is emitted, and without anybody listening it is an uncaught exception.
+ * A handler that throws is tried again as `retry` says. Then its message goes to the topic `deadLetter`, or the member
+ * stops: the message is not committed, `closed` rejects with OTTLA_HANDLER_FAILED and its cause, an 'error' event is
+ * emitted, and without anybody listening it is an uncaught exception. What cannot be decoded goes the same way.
  *
  * @example
  * const billing = broker.consumerGroup('billing', { topics: [orders] })
@@ -224,7 +225,8 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
 
   /**
    * Calls the handler with the messages of one partition by the batch: up to `maxMessages`, or what came within
-   * `maxWaitMs`. When it throws, what `batch.resolve` named is done, the rest is not, and the member stops.
+   * `maxWaitMs`. When it throws, what `batch.resolve` named is done. The rest is tried again as `retry` says, the last time
+   * each message alone; what then fails is parked, skipped or stops the member.
    */
   async runBatches(
     handler: (batch: Batch<M>, delivery: Delivery) => unknown,
