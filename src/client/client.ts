@@ -280,6 +280,10 @@ export class EngineClient implements Client {
           this.#members.add(member)
           this.#listener.onRun(member)
         },
+        onAwaited: (member) => {
+          if (this.#isClosed) void closeMember(member)
+          else this.#members.add(member)
+        },
         onEnd: (member, failure) => {
           this.#members.delete(member)
           this.#listener.onEnd(member, failure)

@@ -61,6 +61,8 @@ export interface GroupContext {
   /** Told when the member begins, which it does not where this throws, and when it has ended: with what stopped it. */
   readonly onRun: (member: AnyGroup) => void
   readonly onEnd: (member: AnyGroup, failure: OttlaError | undefined) => void
+  /** Told when somebody waits for a member that has not begun: it ends with the client. */
+  readonly onAwaited: (member: AnyGroup) => void
   /** True while somebody else will hear of a failure. */
   readonly hearsFailures: () => boolean
 }
@@ -200,11 +202,13 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
 
   /** Resolves when partitions are assigned for the first time; rejects if the member ends before that. */
   get ready(): Promise<void> {
+    if (this.#status === 'new') this.#context.onAwaited(this)
     return this.#ready.promise
   }
 
   /** Settles when the member has left; rejects with the cause when a failure stopped it. */
   get closed(): Promise<void> {
+    if (this.#status === 'new') this.#context.onAwaited(this)
     return this.#closed.promise
   }
 
