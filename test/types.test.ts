@@ -35,6 +35,7 @@ interface Payment {
 const orders = new Topic('orders', { partitions: 4, retentionMs: 7 * 86_400_000, value: schema(Order, json()) })
 const payments = new Topic<Payment>('payments', { partitions: 2 })
 const raw = new Topic('orders.raw', { value: bytes(), key: bytes() })
+const deadLetter = new Topic('orders.dlq', { value: bytes(), key: bytes() })
 const state = new Topic<Payment | null>('state')
 const int32: Codec<number> = { name: 'int32', encode: () => new Uint8Array(4), decode: () => 1 }
 
@@ -66,7 +67,7 @@ async function walk(broker: Broker): Promise<void> {
       else message.value.orderId satisfies string
       void [signal.aborted satisfies boolean, attempt satisfies number, group satisfies string]
     },
-    { concurrency: 16, ordering: 'key' },
+    { concurrency: 16, ordering: 'key', retry: { attempts: 5, backoff: (n) => 100 * 2 ** n }, deadLetter },
   )
   const audit = broker.consumerGroup('audit', { topics: [orders] })
   await audit.runBatches(
@@ -79,7 +80,7 @@ async function walk(broker: Broker): Promise<void> {
         batch.resolve(message)
       }
     },
-    { maxMessages: 100, maxWaitMs: 0 },
+    { maxMessages: 100, maxWaitMs: 0, retry: { attempts: 2, backoff: { initialMs: 1 } }, onExhausted: 'skip' },
   )
 
   const mixed = broker.consumerGroup('mixed', { topics: [payments, /^metrics\./] })
@@ -111,6 +112,13 @@ async function walk(broker: Broker): Promise<void> {
 /** Compiled, never called: what must not compile. */
 async function refusedByTheCompiler(broker: Broker, message: Message): Promise<void> {
   const producer = broker.producer()
+  const member = broker.consumerGroup('x', { topics: [orders] })
+  // @ts-expect-error a dead-letter topic or another end, not both
+  await member.run(() => {}, { deadLetter, onExhausted: 'skip' })
+  // @ts-expect-error how many tries must be said
+  await member.run(() => {}, { retry: {} })
+  // @ts-expect-error a wait that grows needs a first one
+  member.messages({ retry: { attempts: 2, backoff: { factor: 2 } } })
   // @ts-expect-error a key that is not a string needs its codec
   new Topic<Payment, number>('by-number')
   // @ts-expect-error an option that there is not

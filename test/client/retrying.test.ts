@@ -157,6 +157,35 @@ describe('a handler that fails', () => {
   })
 })
 
+describe('options for failures', () => {
+  it.each([
+    ['no attempts', { retry: {} }, /retry has no attempts/],
+    ['no try at all', { retry: { attempts: 0 } }, /attempts of retry is a whole number of at least 1/],
+    ['half a try', { retry: { attempts: 1.5 } }, /attempts of retry/],
+    ['a number of tries', { retry: 3 }, /retry of run is an object/],
+    ['another option', { retry: { attempts: 2, retries: 1 } }, /retry has no option retries/],
+    ['a number as backoff', { retry: { attempts: 2, backoff: 100 } }, /backoff of retry is a function or/],
+    ['a backoff without a first wait', { retry: { attempts: 2, backoff: { factor: 2 } } }, /no initialMs/],
+    ['a wait that shrinks', { retry: { attempts: 2, backoff: { initialMs: 1, factor: 0.5 } } }, /factor of backoff/],
+    ['a negative wait', { retry: { attempts: 2, backoff: { initialMs: -1 } } }, /initialMs of backoff/],
+    [
+      'more jitter than there is',
+      { retry: { attempts: 2, backoff: { initialMs: 1, jitter: 2 } } },
+      /jitter of backoff/,
+    ],
+    ['no time', { retry: { attempts: 2, backoff: { initialMs: Number.NaN } } }, /initialMs of backoff/],
+    ['a text as retryIf', { retry: { attempts: 2, retryIf: 'never' } }, /retryIf of retry is a function/],
+    ['another end', { onExhausted: 'ignore' }, /onExhausted of run is one of 'stop', 'skip'/],
+    ['a number as topic', { deadLetter: 7 }, /deadLetter of run is a Topic or its name/],
+  ])('are refused at once: %s', async (_, options, message) => {
+    const { broker, member } = await scene()
+    const expected = { code: 'OTTLA_INVALID_ARGUMENT', message: expect.stringMatching(message) }
+    await expect(member.run(() => {}, options as never)).rejects.toMatchObject(expected)
+    await member.run(() => {})
+    expect(await broker.topics()).toEqual(['words'])
+  })
+})
+
 describe('while a message waits for its next try', () => {
   it("its partition waits under ordering 'partition', and the others go on", async () => {
     const { clock, broker, member } = await scene(twice)

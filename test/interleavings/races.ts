@@ -1,5 +1,6 @@
 import { EngineClient } from '../../src/client/client.js'
 import type { ConsumerGroup } from '../../src/client/consumer-group.js'
+import type { Delivery } from '../../src/client/delivery.js'
 import { IdleWatch } from '../../src/client/idle.js'
 import type { Message } from '../../src/client/message.js'
 import { Topic } from '../../src/client/topic.js'
@@ -28,7 +29,7 @@ class SteadyClock extends ManualClock {
 }
 
 /**
- * Members of one group join and leave in order, while messages come: each is to be handled once, and no partition by
+ * Members of one group join and leave in order, while messages come and fail at times: each is to be handled once, and no partition by
  * two members at once. The seed decides on what happens; the order in which whatever is ready continues hangs on the
  * seed too, or is that of a queue.
  */
@@ -57,11 +58,12 @@ async function play(interleaving: Interleaving, any: (count: number) => number):
   const violations: string[] = []
   const handled = new Map<string, number>()
   const running = new Set<number>()
-  const handle = async ({ partition, offset }: Message<number>): Promise<void> => {
+  const handle = async ({ partition, offset }: Message<number>, { attempt }: Delivery): Promise<void> => {
     if (running.has(partition)) violations.push(`two handlers at once for partition ${partition}`)
     running.add(partition)
     await turns(any(3))
     running.delete(partition)
+    if (attempt < 3 && any(4) === 0) throw new Error('to be tried again')
     const place = `${partition}/${offset}`
     handled.set(place, (handled.get(place) ?? 0) + 1)
   }
@@ -77,7 +79,7 @@ async function play(interleaving: Interleaving, any: (count: number) => number):
       const member = client.consumerGroup('g', { topics: [numbers], assignor })
       members.push(member)
       // It may be closed before it is ready.
-      pending.push(member.run(handle).catch(() => undefined))
+      pending.push(member.run(handle, { retry: { attempts: 3, backoff: () => 0 } }).catch(() => undefined))
     } else if (action === 1 && members.length > 1) {
       pending.push(...members.splice(any(members.length), 1).map((member) => member.close()))
     } else {
