@@ -395,7 +395,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     if (this.#status !== 'new') throw notRunning(this.id, this.#status)
     const { signal } = options
     signal?.throwIfAborted()
-    const failures = new Failures(options, this.#deadLetters(options.deadLetter), this.#events)
+    const failures = new Failures(options, this.#deadLetters(options.deadLetter), this.#events, this.#context.counters)
     this.#context.onRun(this)
     this.#status = 'running'
     this.#delivering = { dispatch, slots, committer: this.#committer, failures }

@@ -1,6 +1,7 @@
 import { type DeadLetters, parkFailed } from './dead-letters.js'
 import { type RawRecord, UndecodableError } from './decode.js'
 import type { GroupEmitter } from './events.js'
+import type { GroupCounters } from './group-counters.js'
 import type { Message } from './message.js'
 import { type FailureOptions, handlerFailed, RetryPolicy } from './retry.js'
 
@@ -10,13 +11,20 @@ export class Failures {
   readonly #deadLetters: DeadLetters | undefined
   readonly #isSkipping: boolean
   readonly #events: GroupEmitter
+  readonly #counters: GroupCounters
 
   /** Throws OTTLA_INVALID_ARGUMENT for options that it does not take. `deadLetters` is there where they name a topic. */
-  constructor(options: FailureOptions, deadLetters: DeadLetters | undefined, events: GroupEmitter) {
+  constructor(
+    options: FailureOptions,
+    deadLetters: DeadLetters | undefined,
+    events: GroupEmitter,
+    counters: GroupCounters,
+  ) {
     this.policy = new RetryPolicy(options)
     this.#deadLetters = deadLetters
     this.#isSkipping = options.onExhausted === 'skip'
     this.#events = events
+    this.#counters = counters
   }
 
   /** True where a message that is used up stops the member. */
@@ -36,6 +44,7 @@ export class Failures {
 
   /** Try number `attempt` of the message failed, and another is going to be made. */
   retried(message: Message, error: unknown, attempt: number): void {
+    this.#counters.retries++
     this.#events.emit('retry', message, error, attempt)
   }
 
@@ -43,9 +52,12 @@ export class Failures {
   async exhausted(message: Message, error: unknown, attempts: number, record: () => RawRecord): Promise<void> {
     if (this.#deadLetters !== undefined) {
       await this.#park(this.#deadLetters, record(), error, attempts)
+      this.#counters.deadLetters++
       this.#events.emit('deadLetter', message, error)
-    } else if (this.#isSkipping) this.#events.emit('skipped', message, error)
-    else throw error instanceof UndecodableError ? error : handlerFailed(message, error, attempts)
+    } else if (this.#isSkipping) {
+      this.#counters.skipped++
+      this.#events.emit('skipped', message, error)
+    } else throw error instanceof UndecodableError ? error : handlerFailed(message, error, attempts)
   }
 
   async #park(deadLetters: DeadLetters, record: RawRecord, error: unknown, attempts: number): Promise<void> {

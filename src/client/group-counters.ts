@@ -10,6 +10,12 @@ export interface GroupCounts {
   rebalances: Histogram
   /** Handlers that took too long. */
   stalls: number
+  /** Tries that failed and were followed by another, of a message or a batch. */
+  retries: number
+  /** Messages that were put in a dead-letter topic. */
+  deadLetters: number
+  /** Messages whose tries were used up, and that were skipped as `onExhausted` says. */
+  skipped: number
 }
 
 /** Counted per commit and per rebalance, never per message. Members come and go; the counts of their group stay. */
@@ -18,6 +24,9 @@ export class GroupCounters {
   readonly rebalances: LatencyHistogram = new LatencyHistogram()
   commitFailures = 0
   stalls = 0
+  retries = 0
+  deadLetters = 0
+  skipped = 0
 
   snapshot(): GroupCounts {
     return {
@@ -25,6 +34,9 @@ export class GroupCounters {
       commitFailures: this.commitFailures,
       rebalances: this.rebalances.snapshot(),
       stalls: this.stalls,
+      retries: this.retries,
+      deadLetters: this.deadLetters,
+      skipped: this.skipped,
     }
   }
 }

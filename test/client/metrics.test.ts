@@ -82,6 +82,24 @@ describe('the metrics of a broker', () => {
     expect(commits?.buckets.map(({ count }) => count)).toEqual(commits?.buckets.map(() => 3))
   })
 
+  it('count what failed, and what became of it', async () => {
+    const broker = await openBroker({}, numbers)
+    await send(broker, numbers, [1, 2], 0)
+    for (const end of [{ deadLetter: 'dead' }, { onExhausted: 'skip' }] as const) {
+      const member = broker.consumerGroup(Object.keys(end).join(), { topics: [numbers] })
+      await member.run(
+        () => {
+          throw new Error('no')
+        },
+        { retry: { attempts: 3, backoff: () => 0 }, ...end },
+      )
+    }
+    await broker.idle()
+    const { deadLetter, onExhausted } = (await broker.metrics()).groups
+    expect(deadLetter).toMatchObject({ retries: 4, deadLetters: 2, skipped: 0 })
+    expect(onExhausted).toMatchObject({ retries: 4, deadLetters: 0, skipped: 2 })
+  })
+
   it('count stalls', async () => {
     const clock = new ManualClock()
     const broker = await openBroker({ clock }, numbers)
