@@ -360,6 +360,40 @@ describe.each(ways)('a message that waits for its next try, by %s,', (_, way) =>
   })
 })
 
+describe.each(ways)('a message that fails when its partition was lost, by %s,', (_, way) => {
+  it.each([
+    ['parked', { deadLetter: 'dead' }],
+    ['skipped', { onExhausted: 'skip' }],
+    ['tried again', { retry: { attempts: 2, backoff: () => 0 }, deadLetter: 'dead' }],
+  ] as const)('is not %s: whoever has the partition now has the message too', async (_, end) => {
+    const { clock, broker, member, told } = await scene(words, { maxPollIntervalMs: 1000 })
+    const parked: unknown[] = []
+    member.on('deadLetter', (message) => parked.push(message))
+    const lost = next(member, 'lost')
+    const [started, release] = [deferred(), deferred()]
+    await member.run(
+      async () => {
+        started.resolve()
+        await release.promise
+        throw new Error('too late')
+      },
+      { ...way, ...end },
+    )
+    await send(broker, words, ['a'])
+    await started.promise
+    const other = broker.consumerGroup('g', { topics: [words] })
+    const seen = new Seen()
+    const running = other.run(seen.add)
+    await clock.advance(1300)
+    await lost
+    await running
+    await seen.count(1)
+    release.resolve()
+    await broker.idle()
+    expect([told, parked, seen.values]).toEqual([['stalled 0'], [], ['a']])
+  })
+})
+
 describe('runBatches, where its handler fails,', () => {
   it('tries what is left of the batch again, in the end each message alone, and stops at the one that fails', async () => {
     const { clock, broker, member, told } = await scene()
