@@ -61,7 +61,11 @@ export class InFlight {
   #tracker = new OffsetTracker()
   /** Those that hold messages in flight, oldest first, where such a message may be asked for as it stands there. */
   #batches: RecordBatch[] = []
+  /** Keys whose first message failed, and is not done. */
+  readonly #failedKeys = new Set<unknown>()
   #behindCount = 0
+  /** Of those, behind messages that failed. */
+  #behindFailed = 0
   #running = 0
   #isHoldDue = false
   #isDropped = false
@@ -76,15 +80,9 @@ export class InFlight {
     this.#handleInTurn = labelled(options.label, (first, key, handler) => this.#handleQueue(first, key, handler))
   }
 
-  /** Messages that were handed out and are not done, but for those that wait for their next try and those behind them. */
+  /** Messages on which handlers work, and those behind them. */
   get count(): number {
-    const count = this.#running + this.#behindCount
-    if (this.#waiting.size === 0 || this.#behindCount === 0) return count
-    let behindWaiting = 0
-    for (const queue of this.#queues.values()) {
-      if (queue[0] !== undefined && this.#waiting.has(queue[0].offset)) behindWaiting += queue.length - 1
-    }
-    return count - behindWaiting
+    return this.#running + this.#behindCount - this.#behindFailed
   }
 
   /** Messages that wait for their next try. */
@@ -116,7 +114,8 @@ export class InFlight {
 
   /** True while nothing further may be handed out beside the others. */
   isFull(lookahead: number): boolean {
-    return this.#behindCount >= lookahead || this.#tracker.span >= MAX_SPAN
+    // A key that failed holds up nobody but itself.
+    return this.#behindCount - this.#behindFailed >= lookahead || this.#tracker.span >= MAX_SPAN
   }
 
   /** A handler begins. */
@@ -165,6 +164,7 @@ export class InFlight {
     } else {
       queue.push(message)
       this.#behindCount++
+      if (this.#failedKeys.has(key)) this.#behindFailed++
     }
   }
 
@@ -308,6 +308,7 @@ export class InFlight {
     this.#isDropped = true
     for (const queue of this.#queues.values()) queue.length = 1
     this.#behindCount = 0
+    this.#behindFailed = 0
   }
 
   /** The process waits for its handlers no more. */
@@ -338,7 +339,12 @@ export class InFlight {
       if (failed !== undefined) {
         this.end()
         hasSlot = false
-        if (!(await this.tryAgain(message, failed.error, handler))) break
+        this.#failedKeys.add(key)
+        this.#behindFailed += queue.length - 1
+        const isDone = await this.tryAgain(message, failed.error, handler)
+        this.#behindFailed -= queue.length - 1
+        this.#failedKeys.delete(key)
+        if (!isDone) break
       }
       queue.shift()
       this.#tracker.done(message.offset)

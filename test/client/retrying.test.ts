@@ -218,6 +218,22 @@ describe('while a message waits for its next try', () => {
     expect(await committed(broker, 'g')).toBe(6)
   })
 
+  it("others go on under ordering 'key' though thousands wait behind it", async () => {
+    const { clock, broker, member } = await scene()
+    const { handler, seen } = failing({ 0: 1 })
+    await member.run(handler, { retry: { attempts: 2, backoff }, ordering: 'key' })
+    await broker.producer().send(
+      words,
+      range(0, 2999).map((number) => ({ key: number % 3 === 0 ? 'bad' : `k${number % 7}`, value: `${number}` })),
+    )
+    await seen.count(2000)
+    await turns()
+    expect(seen.values.filter((value) => Number(value) % 3 === 0)).toEqual([])
+    await clock.advance(1000)
+    await broker.idle()
+    expect(seen.values.slice(2000).map(Number)).toEqual(range(0, 999).map((number) => number * 3))
+  })
+
   it("it alone waits under ordering 'none'", async () => {
     const { clock, broker, member } = await scene()
     const { handler, seen } = failing({ a: 1 })
