@@ -12,6 +12,7 @@ import {
 import { ManualClock } from 'ottla/testing'
 import { describe, expect, it } from 'vitest'
 import { committed, drain, openBroker, range, Seen, send } from './consuming.js'
+import { HeldStorage } from './held-storage.js'
 
 const orders: Topic<string> = new Topic<string>('orders', { partitions: 3, value: string() })
 const raw: Topic<Uint8Array, Uint8Array> = new Topic('orders.dlq', { key: bytes(), value: bytes() })
@@ -178,6 +179,32 @@ describe('a message whose tries are used up', () => {
     await send(broker, orders, ['a', 'b', 'c'])
     await broker.idle()
     expect(seen.values).toHaveLength(3)
+  })
+
+  it.each(['partition', 'key', 'none'] as const)('is waited for while it is being parked, by %s', async (ordering) => {
+    const storage = new HeldStorage()
+    const broker = await openBroker({ storage }, orders, new Topic('orders.dlq', { partitions: 3 }))
+    const failed = new Seen()
+    await broker.consumerGroup('g', { topics: [orders] }).run(
+      (message) => {
+        storage.hold()
+        failed.add(message)
+        throw new Error('no')
+      },
+      { ordering, deadLetter: 'orders.dlq' },
+    )
+    await send(broker, orders, ['a'])
+    await failed.count(1)
+    let isIdle = false
+    const idle = broker.idle().then(() => {
+      isIdle = true
+    })
+    for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve))
+    expect(isIdle).toBe(false)
+    storage.release()
+    await idle
+    expect(await parked(broker)).toHaveLength(1)
+    expect(await committed(broker, 'g', 'orders')).toBe(1)
   })
 
   it('stays where it is where the topic does not take it: the member stops', async () => {

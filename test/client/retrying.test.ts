@@ -376,6 +376,44 @@ describe.each(ways)('a message that waits for its next try, by %s,', (_, way) =>
   })
 })
 
+describe('the time that a handler may take', () => {
+  it('is counted for each try of a message', async () => {
+    const { clock, broker, member, told } = await scene(words, { maxPollIntervalMs: 1000 })
+    const seen = new Seen()
+    await member.run(
+      async (message, { attempt }) => {
+        await new Promise<void>((resolve) => clock.schedule(resolve, 700))
+        if (attempt < 4) throw new Error('no')
+        seen.add(message)
+      },
+      { retry: { attempts: 4, backoff: () => 1 } },
+    )
+    await send(broker, words, ['a'])
+    await clock.advance(4000)
+    await broker.idle()
+    expect(seen.values).toEqual(['a'])
+    expect(told.filter((what) => what.startsWith('stalled'))).toEqual([])
+  })
+
+  it('is not counted for a message that waits for its next try, while others are handled', async () => {
+    const { clock, broker, member, told } = await scene(words, { maxPollIntervalMs: 1000 })
+    const seen = new Seen()
+    await member.run(
+      async (message, { attempt }) => {
+        if (message.value === 'a' && attempt === 1) throw new Error('no')
+        await new Promise<void>((resolve) => clock.schedule(resolve, 500))
+        seen.add(message)
+      },
+      { ordering: 'none', concurrency: 1, retry: { attempts: 2, backoff: () => 3000 } },
+    )
+    await send(broker, words, ['a', 'b', 'c', 'd', 'e', 'f', 'g'])
+    await clock.advance(4000)
+    await broker.idle()
+    expect(seen.values).toEqual(['b', 'c', 'd', 'e', 'f', 'g', 'a'])
+    expect(told.filter((what) => what.startsWith('stalled'))).toEqual([])
+  })
+})
+
 describe.each(ways)('a message that fails when its partition was lost, by %s,', (_, way) => {
   it.each([
     ['parked', { deadLetter: 'dead' }],
