@@ -227,9 +227,9 @@ describe('a message whose tries are used up', () => {
   })
 
   it('has room there for its headers, however large it is', async () => {
-    const large = new Topic('orders', { value: bytes(), maxMessageBytes: 10_000 })
+    const large = new Topic('orders', { value: bytes(), maxMessageBytes: 2_000_000 })
     const broker = await openBroker({}, large)
-    const value = new Uint8Array(9_900)
+    const value = new Uint8Array(1_999_900)
     await broker.producer().send(large, { value })
     const error = new Error('x'.repeat(100_000))
     error.stack = '\u20ac'.repeat(100_000)
@@ -242,7 +242,7 @@ describe('a message whose tries are used up', () => {
     )
     await broker.idle()
     const [letter] = await parked(broker)
-    expect(letter?.value).toEqual(value)
+    expect(letter?.value?.length).toBe(value.length)
     expect(deadLetterOf(letter as Message<Uint8Array, Uint8Array>)?.errorMessage).toBe('x'.repeat(2048))
   })
 })

@@ -382,7 +382,7 @@ describe('the time that a handler may take', () => {
     const seen = new Seen()
     await member.run(
       async (message, { attempt }) => {
-        await new Promise<void>((resolve) => clock.schedule(resolve, 700))
+        await new Promise<void>((resolve) => clock.schedule(resolve, 650))
         if (attempt < 4) throw new Error('no')
         seen.add(message)
       },
