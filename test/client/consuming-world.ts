@@ -22,7 +22,8 @@ export type Step =
   | { readonly kind: 'produce'; readonly messages: readonly Produced[] }
   | { readonly kind: 'join'; readonly group: number; readonly way: Way; readonly isAwaited: boolean }
   | { readonly kind: 'leave'; readonly member: number; readonly isAwaited: boolean }
-  | { readonly kind: 'pause' | 'resume' | 'fail' | 'hang'; readonly member: number }
+  | { readonly kind: 'pause' | 'resume'; readonly member: number }
+  | { readonly kind: 'fail' | 'hang'; readonly member: number }
   | { readonly kind: 'seek'; readonly member: number; readonly back: number }
   | { readonly kind: 'turns'; readonly count: number }
   | { readonly kind: 'advance'; readonly ms: number }

@@ -250,7 +250,7 @@ describe('while a message waits for its next try', () => {
   })
 })
 
-const ways: [string, RunOptions][] = [
+const ways: [string, Pick<RunOptions, 'ordering'>][] = [
   ['partition', {}],
   ['key', { ordering: 'key' }],
   ['none', { ordering: 'none' }],
