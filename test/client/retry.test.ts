@@ -21,6 +21,8 @@ describe('the wait before the next try', () => {
     const backoff = { initialMs: 10, factor: 3, maxMs: 100 }
     expect(waits({ retry: { attempts: 9, backoff } }, 4)).toEqual([10, 30, 90, 100])
     expect(waits({ retry: { attempts: 9, backoff: { initialMs: 5, factor: 1 } } }, 3)).toEqual([5, 5, 5])
+    const endless = new RetryPolicy({ retry: { attempts: Number.POSITIVE_INFINITY, backoff: { initialMs: 0 } } })
+    expect(endless.retryInMs('', 5000)).toBe(0)
   })
 
   it('is what a function says of the try that failed', () => {
