@@ -250,6 +250,61 @@ describe('while a message waits for its next try', () => {
   })
 })
 
+describe('a message whose next try is due, and waits for a handler to be free,', () => {
+  /** One handler at a time, which is at work in partition 1 when the message of partition 0 is due. */
+  async function due(): Promise<Scene & { handled: string[]; release: () => void }> {
+    const made = await scene(twice)
+    const [started, gate] = [deferred(), deferred()]
+    const handled: string[] = []
+    await made.member.run(
+      async ({ value }, { attempt }) => {
+        handled.push(`${value}${attempt}`)
+        if (value === 'long') {
+          started.resolve()
+          await gate.promise
+        }
+        if (value === 'a' && attempt === 1) throw new Error('no')
+      },
+      { concurrency: 1, retry: { attempts: 2, backoff } },
+    )
+    await send(made.broker, twice, ['a'], 0)
+    await turns()
+    await send(made.broker, twice, ['long'], 1)
+    await started.promise
+    await made.clock.advance(1000)
+    expect(handled).toEqual(['a1', 'long1'])
+    return { ...made, handled, release: gate.resolve }
+  }
+
+  it('goes on when one is', async () => {
+    const { broker, handled, release } = await due()
+    release()
+    await broker.idle()
+    expect(handled).toEqual(['a1', 'long1', 'a2'])
+  })
+
+  it('does not go on where its partition was paused meanwhile, until that is resumed', async () => {
+    const { broker, member, handled, release } = await due()
+    member.pause([{ topic: 'twice', partition: 0 }])
+    release()
+    await broker.idle()
+    expect(handled).toEqual(['a1', 'long1'])
+    member.resume()
+    await broker.idle()
+    expect(handled).toEqual(['a1', 'long1', 'a2'])
+  })
+
+  it('is given back where the member closes meanwhile', async () => {
+    const { broker, member, handled, release } = await due()
+    const closing = member.close()
+    release()
+    await closing
+    expect(handled).toEqual(['a1', 'long1'])
+    expect(await committed(broker, 'g', 'twice', 0)).toBe(null)
+    expect(await committed(broker, 'g', 'twice', 1)).toBe(1)
+  })
+})
+
 const ways: [string, Pick<RunOptions, 'ordering'>][] = [
   ['partition', {}],
   ['key', { ordering: 'key' }],
