@@ -199,6 +199,7 @@ class World {
   #hanging: (() => void)[] = []
   #violations: unknown[] = []
   #members: Member[] = []
+  readonly #leaving = new Set<Member>()
   #engine!: EmbeddedEngine
   #client!: EngineClient
   #watch!: IdleWatch
@@ -282,7 +283,9 @@ class World {
 
   async #join(id: string, way: Way, isAwaited: boolean): Promise<void> {
     const { assignor, autoCommitIntervalMs } = way
-    const taken = new Set(this.#members.filter(({ group }) => group.id === id).map(({ instanceId }) => instanceId))
+    // One that takes the place of another which is still on its way out would fence it: no order in that.
+    const inPlace = [...this.#members, ...this.#leaving].filter(({ group }) => group.id === id)
+    const taken = new Set(inPlace.map(({ instanceId }) => instanceId))
     const instanceId = way.isStatic ? ['a', 'b'].find((free) => !taken.has(free)) : undefined
     const group = this.#client.consumerGroup(id, {
       topics: [topic],
@@ -406,7 +409,8 @@ class World {
       case 'leave': {
         this.#members = this.#members.filter((other) => other !== member)
         this.#release()
-        const closing = member.leave()
+        this.#leaving.add(member)
+        const closing = member.leave().finally(() => this.#leaving.delete(member))
         this.#background.push(closing)
         if (step.isAwaited) await this.#passTimeUntil(closing, `the end of a member of ${group.id}`)
         break
