@@ -97,11 +97,12 @@ export class OttlaError extends Error {
   /** With OTTLA_CORRUPTION of a log file: which, where and how. */
   readonly damage: Damage | undefined
 
-  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; damage?: Damage }) {
+  /** `retriable` where it is not what the code says by itself. */
+  constructor(code: ErrorCode, message: string, options?: { cause?: unknown; damage?: Damage; retriable?: boolean }) {
     super(message, options)
     this.damage = options?.damage
     this.code = code
-    this.retriable = ERRORS[code].retriable
+    this.retriable = options?.retriable ?? ERRORS[code].retriable
     this.kafkaCode = ERRORS[code].kafkaCode
     Object.defineProperty(this, BRAND, { value: true })
   }

@@ -238,10 +238,10 @@ export class FilePartition implements PartitionStorage {
   ): Promise<void> {
     const { path } = this.#active
     const [loaded, opened] = await Promise.allSettled([index, handle])
-    if (opened.status === 'rejected') throw diskError(opened.reason, `Opening ${path}`)
+    if (opened.status === 'rejected') throw diskError(opened.reason, `Opening ${path}`, true)
     if (loaded.status === 'rejected') {
       this.#place.disk.handles.release(opened.value)
-      throw diskError(loaded.reason, `Opening the index of ${path}`)
+      throw diskError(loaded.reason, `Opening the index of ${path}`, true)
     }
     return this.#write(batches, loaded.value, opened.value)
   }
@@ -322,7 +322,7 @@ export class FilePartition implements PartitionStorage {
     } finally {
       this.#letGo(stretches, handle)
     }
-    throw diskError(error, `Writing to ${path}`)
+    throw diskError(error, `Writing to ${path}`, true)
   }
 
   /** Syncs are never made again once one has failed: the kernel may have dropped what it could not write. */
@@ -570,7 +570,7 @@ export class FilePartition implements PartitionStorage {
     try {
       return await attempt()
     } catch (error) {
-      throw diskError(error, `${act} ${path}`)
+      throw diskError(error, `${act} ${path}`, true)
     }
   }
 

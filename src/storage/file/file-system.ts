@@ -137,8 +137,11 @@ export function errorCode(error: unknown): string | undefined {
   return typeof error.code === 'string' ? error.code : undefined
 }
 
-/** The error that a caller sees for a call to the disk that failed; `what` names the act and the file. */
-export function diskError(error: unknown, what: string): OttlaError {
+/**
+ * The error that a caller sees for a call to the disk that failed; `what` names the act and the file. It is `retriable`
+ * where the caller has taken back what was begun.
+ */
+export function diskError(error: unknown, what: string, retriable = false): OttlaError {
   if (OttlaError.is(error)) return error
   const code = errorCode(error)
   if (code === 'ENOSPC' || code === 'EDQUOT') {
@@ -155,6 +158,7 @@ export function diskError(error: unknown, what: string): OttlaError {
     `${what} failed (${code ?? String(error)}). Check the disk and the permissions.`,
     {
       cause: error,
+      retriable,
     },
   )
 }
