@@ -475,10 +475,4 @@ export const UNUSED_KEYS: readonly UnusedKeys[] = [
       'offsets.topic.compression.codec': int(),
     },
   },
-  {
-    reason: 'the state of an idempotent producer is kept as long as its batches',
-    keys: {
-      'producer.id.expiration.ms': int(1),
-    },
-  },
 ]

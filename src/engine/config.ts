@@ -61,6 +61,7 @@ interface OwnBrokerSettings {
   readonly offsetsRetentionMs: number
   readonly offsetsRetentionCheckIntervalMs: number
   readonly offsetsTopicNumPartitions: number
+  readonly producerIdExpirationMs: number
 }
 
 /** Whose defaults hold for what is not given: an embedded broker loses nothing by itself, a Kafka of its own does. */
@@ -288,6 +289,12 @@ const BROKER_CONFIGS: { readonly [Setting in keyof OwnBrokerSettings]: Config<Ow
     ...int(1),
     documentation: 'Partitions of __consumer_offsets, fixed when it is created.',
   },
+  producerIdExpirationMs: {
+    brokerName: 'producer.id.expiration.ms',
+    defaultValue: DAY_MS,
+    ...int(1),
+    documentation: 'How long a partition knows an idempotent producer that sends nothing, in milliseconds.',
+  },
 }
 
 /** TypeScript does not know that an object of our own has no further keys. */
@@ -398,6 +405,7 @@ export function brokerSettings(
     offsetsRetentionMs: own('offsetsRetentionMs'),
     offsetsRetentionCheckIntervalMs: own('offsetsRetentionCheckIntervalMs'),
     offsetsTopicNumPartitions: own('offsetsTopicNumPartitions'),
+    producerIdExpirationMs: own('producerIdExpirationMs'),
     defaults,
     given,
   }

@@ -120,6 +120,7 @@ export class EmbeddedEngine implements Engine {
     this.#store = new TopicStore({
       ...options,
       ageOf: (timestamp) => this.#time.ageOf(timestamp),
+      look: () => this.#time.look(),
       onLogs: storage.readOnly === true ? undefined : (logs) => this.#cleaning.add(logs),
       onSealed: this.#cleaning.sealed,
     })

@@ -40,6 +40,8 @@ export interface TopicStoreOptions {
   readonly onError?: ((error: OttlaError) => void) | undefined
   /** Milliseconds since a timestamp, in which messages aged. */
   readonly ageOf?: ((timestamp: number) => number) | undefined
+  /** Called before anything is judged by its age. */
+  readonly look?: (() => void) | undefined
   /** Told of logs that were opened, or whose settings have changed. */
   readonly onLogs?: ((logs: readonly PartitionLog[]) => void) | undefined
   /** Told of a log that sealed a segment. */
@@ -125,7 +127,7 @@ export class TopicStore {
     const isReadOnly = this.#storage.readOnly === true
     if (this.#catalog.clusterId === '') {
       if (isReadOnly) this.#catalogPartitions(await this.#storage.partitions())
-      else await this.#record([clusterRecord(randomId())])
+      else await this.#recordWithIds([clusterRecord(randomId())])
     }
     // What a deletion left behind when the process ended in the middle of it. A stray of which nothing is known stays.
     for (const at of isReadOnly ? [] : await this.#storage.partitions()) {
@@ -260,12 +262,9 @@ export class TopicStore {
   }
 
   nextProducerId(): Promise<number> {
+    if (this.#hasProducerId && !this.#isClosed) return Promise.resolve(this.#producerIds.next++)
     return this.#inOrder(async () => {
-      if (this.#producerIds.next === this.#producerIds.end) {
-        const next = this.#catalog.nextProducerId
-        await this.#record([producerIdsRecord(next + PRODUCER_ID_BLOCK)])
-        this.#producerIds = { next, end: next + PRODUCER_ID_BLOCK }
-      }
+      if (!this.#hasProducerId) await this.#recordWithIds([])
       return this.#producerIds.next++
     })
   }
@@ -360,7 +359,7 @@ export class TopicStore {
    */
   async #create(topics: readonly TopicState[]): Promise<Map<string, OttlaError>> {
     await this.#discardStrays(topics, 0)
-    await this.#record(topics.map(topicRecord))
+    await this.#recordWithIds(topics.map(topicRecord))
     const failures = new Map<string, OttlaError>()
     for (const topic of topics) {
       try {
@@ -437,7 +436,7 @@ export class TopicStore {
     })
     const logStartOffset = topic === undefined ? 0 : this.#catalog.logStart(topic, at.partition)
     const settings = this.#logSettings(topic)
-    const { ageOf, onSealed } = this.#options
+    const { ageOf, look, onSealed } = this.#options
     const log = await PartitionLog.open({
       at,
       storage,
@@ -447,6 +446,8 @@ export class TopicStore {
       logStartOffset,
       cleanedTo: topic && this.#catalog.cleanedTo(topic, at.partition),
       ...(ageOf !== undefined && { ageOf }),
+      look,
+      producerIdExpirationMs: this.#settings.producerIdExpirationMs,
       onSealed,
     })
     // A crash took back the records up to which others were deleted: what is appended in their place must stay.
@@ -479,6 +480,18 @@ export class TopicStore {
     const topic = this.#catalog.get(name)
     if (topic === undefined) throw unknownTopic(name)
     return topic
+  }
+
+  get #hasProducerId(): boolean {
+    return this.#producerIds.next < this.#producerIds.end
+  }
+
+  /** Reserves producer ids by the way, where none are left: the first send of a producer then waits for no sync but its own. */
+  async #recordWithIds(records: readonly MetadataRecord[]): Promise<void> {
+    if (this.#hasProducerId) return this.#record(records)
+    const next = this.#catalog.nextProducerId
+    await this.#record([...records, producerIdsRecord(next + PRODUCER_ID_BLOCK)])
+    this.#producerIds = { next, end: next + PRODUCER_ID_BLOCK }
   }
 
   async #record(records: readonly MetadataRecord[]): Promise<void> {

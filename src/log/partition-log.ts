@@ -4,7 +4,7 @@ import type { RecordBatch } from '../record/record-batch.js'
 import type { PartitionStorage, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { type CleanedLog, type CleaningSettings, LogCleaner } from './log-cleaner.js'
-import { ProducerState } from './producer-state.js'
+import { follows, ProducerState } from './producer-state.js'
 import { shouldRoll } from './retention.js'
 
 /** What a log obeys; the engine hands over a new object when a config of the topic changes. */
@@ -28,6 +28,10 @@ export interface PartitionLogOptions {
   readonly cleanedTo?: number | undefined
   /** Milliseconds since a timestamp, in which messages aged. By the clock where it is not given. */
   readonly ageOf?: (timestamp: number) => number
+  /** Called before anything is judged by its age. */
+  readonly look?: (() => void) | undefined
+  /** After how long without a batch an idempotent producer is forgotten. Kafka: producer.id.expiration.ms. */
+  readonly producerIdExpirationMs?: number | undefined
   /** Told each time a segment was sealed, since there may be something to clean then. */
   readonly onSealed?: ((log: PartitionLog) => void) | undefined
 }
@@ -66,6 +70,10 @@ interface Write {
 const REPLAY_BYTES = 1 << 20
 /** Behind so much of the log the state of its producers is kept anew: what a crash leaves is read from there. */
 const SNAPSHOT_INTERVAL_BYTES = 8 << 20
+/** Kafka's default. */
+const PRODUCER_ID_EXPIRATION_MS = 86_400_000
+/** How often producers that come new have the others looked through. Kafka: producer.id.expiration.check.interval.ms. */
+const EXPIRATION_CHECK_INTERVAL_MS = 600_000
 /** What one write takes at most, unless a single batch is larger: so that a long queue is acknowledged bit by bit. */
 const WRITE_BYTES = 8 << 20
 
@@ -98,6 +106,11 @@ export class PartitionLog {
   #pending: PendingAppend[] = []
   /** Changes of the segments that wait for the write under way. */
   readonly #changes: (() => Promise<void>)[] = []
+  readonly #ageOf: (timestamp: number) => number
+  readonly #look: () => void
+  readonly #producerIdExpirationMs: number
+  /** When the producers are next looked through for those that expired, by the monotonic clock. */
+  #expirationCheckAt = Number.NEGATIVE_INFINITY
   /** The offset at which the producers' state was last kept. */
   #savedAt = -1
   /** Appended since then. */
@@ -120,6 +133,9 @@ export class PartitionLog {
     this.#logStartOffset = Math.min(Math.max(first, options.logStartOffset ?? 0), this.#logEndOffset)
     this.#highWatermark = this.#logEndOffset
     this.#onSealed = options.onSealed
+    this.#ageOf = options.ageOf ?? ((timestamp) => options.clock.now() - timestamp)
+    this.#look = options.look ?? (() => {})
+    this.#producerIdExpirationMs = options.producerIdExpirationMs ?? PRODUCER_ID_EXPIRATION_MS
     this.cleaner = this.#newCleaner(options)
   }
 
@@ -323,6 +339,9 @@ export class PartitionLog {
         this.#unsavedBytes += write.sizeInBytes
         // Whoever waits for an acknowledgement has it already.
         if (this.#unsavedBytes >= SNAPSHOT_INTERVAL_BYTES) await this.#saveProducers(this.#logEndOffset)
+        // Of an idempotent producer few batches are under way, and it sends what it kept back now that these are told:
+        // all of that shares the next write and sync, which would begin with the first of it otherwise.
+        if (this.#acknowledgeAfter === 'sync') await undefined
       } catch (error) {
         const failure = OttlaError.is(error) ? error : this.#storageFailed(error)
         for (const entry of write.entries) settle(entry, undefined, failure)
@@ -334,7 +353,8 @@ export class PartitionLog {
   /** Takes from the queue what goes to the storage in one call: as much as fits one segment and needs no earlier outcome. */
   #nextWrite(): Write {
     const entries: PendingAppend[] = []
-    const producerIds = new Set<number>()
+    /** Of each idempotent producer, its last batch in this write. */
+    let ofProducers: Map<number, RecordBatch> | undefined
     const active = this.#storage.segments.at(-1)
     let endOffset = this.#logEndOffset
     let rollAt: number | undefined
@@ -344,10 +364,12 @@ export class PartitionLog {
     for (const entry of this.#pending) {
       const { batch } = entry
       if (bytes > 0 && bytes + batch.sizeInBytes > WRITE_BYTES) break
-      if (batch.producerId >= 0) {
-        // The producer's state moves only when its batch is in the log, so its next one waits for that.
-        if (producerIds.has(batch.producerId)) break
-        if (!this.#isNew(entry)) {
+      const { producerId } = batch
+      if (producerId >= 0) {
+        const before = ofProducers?.get(producerId)
+        // The producer's state moves only when its batches are in the log: what does not follow on them waits for that.
+        if (before !== undefined && !follows(before, batch)) break
+        if (before === undefined && !this.#isNew(entry)) {
           taken++
           continue
         }
@@ -360,7 +382,10 @@ export class PartitionLog {
       }
       taken++
       entries.push(entry)
-      producerIds.add(batch.producerId)
+      if (producerId >= 0 && this.#pending.length > 1) {
+        ofProducers ??= new Map()
+        ofProducers.set(producerId, batch)
+      }
       bytes += batch.sizeInBytes
       if (active?.sizeInBytes === 0) firstTimestamp = entries[0]?.batch.maxTimestamp
       endOffset = batch.lastOffset + 1
@@ -406,7 +431,7 @@ export class PartitionLog {
     this.#highWatermark = write.endOffset
     for (const entry of write.entries) {
       const { batch } = entry
-      if (batch.producerId >= 0) this.#producers.update(batch)
+      if (this.#producers.update(batch)) this.#expireProducersInTime()
       settle(entry, this.#result(batch.baseOffset, batch.isLogAppendTime ? batch.maxTimestamp : -1), undefined)
     }
     this.#announce()
@@ -420,7 +445,7 @@ export class PartitionLog {
     for (const listener of this.#onAdvance) listener()
   }
 
-  #newCleaner({ storage, clock, cleanedTo, ageOf }: PartitionLogOptions): LogCleaner {
+  #newCleaner({ storage, clock, cleanedTo }: PartitionLogOptions): LogCleaner {
     const cleaned: CleanedLog = {
       storage,
       clock,
@@ -431,7 +456,7 @@ export class PartitionLog {
         lastStableOffset: Math.min(this.#highWatermark, this.#producers.firstOpenTransactionOffset),
       }),
       isOpen: () => this.isOpen,
-      ageOf: ageOf ?? ((timestamp) => clock.now() - timestamp),
+      ageOf: this.#ageOf,
       isLastOfProducer: (batch) => this.#producers.isLast(batch),
       betweenWrites: (change) => this.#exclusively(change),
       roll: () => this.#roll(this.#logEndOffset),
@@ -465,6 +490,20 @@ export class PartitionLog {
       }
       from = (batches.at(-1)?.lastOffset ?? this.#logEndOffset) + 1
     }
+    this.#producers.countFromTimestamps()
+  }
+
+  /** Only producers that come new make more of them, so nobody needs a timer. */
+  #expireProducersInTime(): void {
+    const now = this.#clock.monotonic()
+    if (now < this.#expirationCheckAt) return
+    this.#expirationCheckAt = now + Math.min(EXPIRATION_CHECK_INTERVAL_MS, this.#producerIdExpirationMs)
+    this.#expireProducers()
+  }
+
+  #expireProducers(): void {
+    this.#look()
+    this.#producers.expire(this.#clock.now(), this.#producerIdExpirationMs, this.#ageOf)
   }
 
   /** False for a damaged snapshot: it is a cache, and the log says it all again. */
@@ -485,6 +524,7 @@ export class PartitionLog {
   async #saveProducers(offset: number): Promise<void> {
     if (offset === this.#savedAt || offset === 0) return
     this.#unsavedBytes = 0
+    this.#expireProducers()
     try {
       await this.#storage.saveSnapshot(offset, this.#producers.snapshot())
       this.#savedAt = offset
@@ -507,7 +547,11 @@ export class PartitionLog {
 
   #storageFailed(cause: unknown): OttlaError {
     const name = `${this.at.topic}-${this.at.partition}`
-    return new OttlaError('OTTLA_STORAGE_FAILED', `Writing to ${name} failed: ${reasonOf(cause)}`, { cause })
+    return new OttlaError('OTTLA_STORAGE_FAILED', `Writing to ${name} failed: ${reasonOf(cause)}`, {
+      cause,
+      // Nothing of it was appended, unless it was the sync that failed.
+      retriable: this.#status === 'open',
+    })
   }
 
   #tooLarge(batch: RecordBatch): OttlaError {

@@ -11,10 +11,13 @@ const NO_EPOCH = -1
 /**
  * What one partition knows of its idempotent producers, as Kafka's ProducerStateManager has it: the epoch of each and
  * the sequences of its last five batches. A batch that comes twice is found here, one that leaves a gap is refused.
- * `check` knows only what `update` took: a producer's next batch is checked when the one before is in the log.
+ * `check` knows only what `update` took; of batches that are written together only the first of a producer is checked,
+ * and each further one must follow on the one before (`follows`).
  */
 export class ProducerState {
   readonly #producers = new Map<number, ProducerEntry>()
+  /** Who was looked up last: most often it is asked for again, to be checked and then updated (benchmark: latency). */
+  #latest: ProducerEntry | undefined
 
   /** How many producers are known. */
   get size(): number {
@@ -34,9 +37,12 @@ export class ProducerState {
         `A batch of producer ${producerId} has the sequence ${baseSequence}; an idempotent producer counts from 0.`,
       )
     }
-    const entry = this.#producers.get(producerId)
+    const entry = this.#find(producerId)
     if (entry === undefined) return undefined
 
+    // Any sequence begins a producer that is not known (its earlier batches may have been dropped), 0 a new epoch.
+    const expected = producerEpoch === entry.epoch ? next(entry.last?.lastSequence ?? NO_SEQUENCE) : 0
+    if (baseSequence === expected && producerEpoch >= entry.epoch) return undefined
     if (producerEpoch === entry.epoch) {
       const lastSequence = lastSequenceOf(batch)
       for (const known of entry.batches) {
@@ -51,43 +57,39 @@ export class ProducerState {
         `Producer ${producerId} was fenced: it wrote with epoch ${producerEpoch}, and epoch ${entry.epoch} has begun. Open a new producer.`,
       )
     }
-    // Any sequence begins a producer that is not known (its earlier batches may have been dropped), 0 a new epoch.
     if (entry.epoch === NO_EPOCH) return undefined
-    const expected = producerEpoch === entry.epoch ? next(entry.batches.at(-1)?.lastSequence ?? NO_SEQUENCE) : 0
-    if (baseSequence !== expected) {
-      throw new OttlaError(
-        'OTTLA_OUT_OF_ORDER_SEQUENCE',
-        `Producer ${producerId}, epoch ${producerEpoch}, sent sequence ${baseSequence} where ${expected} is next: ` +
-          'batches before it are missing, or it is a repeat too old to be known. Open a new producer.',
-      )
-    }
-    return undefined
+    throw new OttlaError(
+      'OTTLA_OUT_OF_ORDER_SEQUENCE',
+      `Producer ${producerId}, epoch ${producerEpoch}, sent sequence ${baseSequence} where ${expected} is next: ` +
+        'batches before it are missing, or it is a repeat too old to be known. Open a new producer.',
+    )
   }
 
-  /** Takes a batch whose offsets are set into the state: one that passed `check`, or one that is replayed. */
-  update(batch: RecordBatch): void {
-    const { producerId, producerEpoch: epoch, baseOffset, lastOffset, maxTimestamp: timestamp } = batch
-    if (producerId < 0) return
-    const before = this.#producers.get(producerId) ?? NEW_PRODUCER
-    const batches = before.epoch === epoch ? before.batches : []
-    const after: ProducerEntry = { ...before, epoch, batches, timestamp }
+  /**
+   * Takes a batch whose offsets are set into the state: one that passed `check`, or one that is replayed. True where
+   * nothing was known of its producer.
+   */
+  update(batch: RecordBatch): boolean {
+    const { producerId, producerEpoch } = batch
+    if (producerId < 0) return false
+    const known = this.#find(producerId)
+    const entry = known ?? this.#begin(producerId)
+    entry.isUsed = true
+    if (entry.epoch !== producerEpoch) entry.beginEpoch(producerEpoch)
     // The end of a transaction has no sequence of its own.
     if (batch.isControl) {
-      this.#producers.set(producerId, { ...after, transactionFirstOffset: -1 })
-      return
+      entry.timestamp = batch.maxTimestamp
+      entry.transactionFirstOffset = -1
+    } else {
+      entry.take(batch)
+      if (batch.isTransactional && entry.transactionFirstOffset < 0) entry.transactionFirstOffset = batch.baseOffset
     }
-    const last = { lastSequence: lastSequenceOf(batch), lastOffset, offsetDelta: lastOffset - baseOffset, timestamp }
-    const opensTransaction = batch.isTransactional && before.transactionFirstOffset < 0
-    this.#producers.set(producerId, {
-      ...after,
-      batches: [...batches.slice(1 - REMEMBERED_BATCHES), last],
-      transactionFirstOffset: opensTransaction ? baseOffset : before.transactionFirstOffset,
-    })
+    return known === undefined
   }
 
   /** True for the last batch of a producer, without which a restart would not know its epoch and sequence. */
   isLast({ producerId, lastOffset }: RecordBatch): boolean {
-    return producerId >= 0 && this.#producers.get(producerId)?.batches.at(-1)?.lastOffset === lastOffset
+    return producerId >= 0 && this.#find(producerId)?.last?.lastOffset === lastOffset
   }
 
   /** Where the first transaction begins that has not ended; Infinity where there is none. */
@@ -99,6 +101,30 @@ export class ProducerState {
     return first
   }
 
+  /**
+   * Forgets the producers that sent nothing for `expirationMs` and have no open transaction, as Kafka does. No batch
+   * costs a look at the clock: one that sent since the last call counts as having sent `now`, so none goes too early.
+   */
+  expire(now: number, expirationMs: number, ageOf: (timestamp: number) => number): void {
+    for (const [producerId, entry] of this.#producers) {
+      if (entry.isUsed) {
+        entry.isUsed = false
+        entry.usedAt = now
+      } else if (entry.transactionFirstOffset < 0 && ageOf(entry.usedAt) >= expirationMs) {
+        this.#producers.delete(producerId)
+        this.#latest = undefined
+      }
+    }
+  }
+
+  /** What was restored and replayed was used when its batches say, not now. */
+  countFromTimestamps(): void {
+    for (const entry of this.#producers.values()) {
+      entry.isUsed = false
+      entry.usedAt = entry.timestamp
+    }
+  }
+
   /** The bytes of Kafka's snapshot file, producers in the order of their ids. */
   snapshot(): Uint8Array {
     return encodeSnapshot(this.#producers)
@@ -108,34 +134,88 @@ export class ProducerState {
   restore(bytes: Uint8Array): void {
     const producers = decodeSnapshot(bytes)
     this.#producers.clear()
+    this.#latest = undefined
     for (const [producerId, entry] of producers) this.#producers.set(producerId, entry)
+  }
+
+  #begin(producerId: number): ProducerEntry {
+    const entry = new ProducerEntry(producerId)
+    this.#producers.set(producerId, entry)
+    this.#latest = entry
+    return entry
+  }
+
+  #find(producerId: number): ProducerEntry | undefined {
+    if (this.#latest?.producerId === producerId) return this.#latest
+    const entry = this.#producers.get(producerId)
+    if (entry !== undefined) this.#latest = entry
+    return entry
   }
 }
 
-interface ProducerEntry {
-  readonly epoch: number
-  /** Oldest first. */
-  readonly batches: readonly BatchMetadata[]
+/** True where `batch` is what the producer of `before` sends next, in the same epoch. */
+export function follows(before: RecordBatch, batch: RecordBatch): boolean {
+  return batch.producerEpoch === before.producerEpoch && batch.baseSequence === next(lastSequenceOf(before))
+}
+
+class ProducerEntry {
+  readonly producerId: number
+  epoch = NO_EPOCH
+  /** The last five of its epoch. */
+  readonly batches: BatchMetadata[] = []
+  last: BatchMetadata | undefined
   /** Of the last batch or marker. */
-  readonly timestamp: number
-  readonly coordinatorEpoch: number
+  timestamp = -1
+  coordinatorEpoch = -1
   /** First offset of the open transaction, or -1. */
-  readonly transactionFirstOffset: number
+  transactionFirstOffset = -1
+  /** It sent something since the expiry last looked, which notes when that was. */
+  isUsed = false
+  usedAt = -1
+
+  /** Where in `batches` the next one goes. */
+  #next = 0
+
+  constructor(producerId: number) {
+    this.producerId = producerId
+  }
+
+  beginEpoch(epoch: number): void {
+    this.epoch = epoch
+    this.batches.length = 0
+    this.last = undefined
+    this.#next = 0
+  }
+
+  take(batch: RecordBatch): void {
+    const { baseOffset, lastOffset, maxTimestamp } = batch
+    const offsetDelta = lastOffset - baseOffset
+    this.remember(sequenceAfter(batch.baseSequence, offsetDelta), lastOffset, offsetDelta, maxTimestamp)
+    this.timestamp = maxTimestamp
+  }
+
+  /** In the place of the oldest of them. */
+  remember(lastSequence: number, lastOffset: number, offsetDelta: number, timestamp: number): void {
+    const oldest = this.batches[this.#next]
+    if (oldest === undefined) {
+      this.last = { lastSequence, lastOffset, offsetDelta, timestamp }
+      this.batches.push(this.last)
+    } else {
+      oldest.lastSequence = lastSequence
+      oldest.lastOffset = lastOffset
+      oldest.offsetDelta = offsetDelta
+      oldest.timestamp = timestamp
+      this.last = oldest
+    }
+    this.#next = this.#next === REMEMBERED_BATCHES - 1 ? 0 : this.#next + 1
+  }
 }
 
 interface BatchMetadata {
-  readonly lastSequence: number
-  readonly lastOffset: number
-  readonly offsetDelta: number
-  readonly timestamp: number
-}
-
-const NEW_PRODUCER: ProducerEntry = {
-  epoch: NO_EPOCH,
-  batches: [],
-  timestamp: -1,
-  coordinatorEpoch: -1,
-  transactionFirstOffset: -1,
+  lastSequence: number
+  lastOffset: number
+  offsetDelta: number
+  timestamp: number
 }
 
 function next(sequence: number): number {
@@ -144,8 +224,12 @@ function next(sequence: number): number {
 
 /** Sequences wrap from 2^31 - 1 to 0, within a batch as well. */
 function lastSequenceOf(batch: RecordBatch): number {
-  const sequence = batch.baseSequence + (batch.lastOffset - batch.baseOffset)
-  return sequence > LAST_SEQUENCE ? sequence - LAST_SEQUENCE - 1 : sequence
+  return sequenceAfter(batch.baseSequence, batch.lastOffset - batch.baseOffset)
+}
+
+function sequenceAfter(sequence: number, count: number): number {
+  const after = sequence + count
+  return after > LAST_SEQUENCE ? after - LAST_SEQUENCE - 1 : after
 }
 
 function baseSequenceOf(batch: BatchMetadata): number {
@@ -177,7 +261,7 @@ function encodeSnapshot(producers: ReadonlyMap<number, ProducerEntry>): Uint8Arr
   view.setInt32(6, producers.size)
   let position = HEADER_BYTES
   for (const [producerId, entry] of [...producers].sort(([a], [b]) => a - b)) {
-    const last = entry.batches.at(-1) ?? NO_BATCH
+    const last = entry.last ?? NO_BATCH
     view.setBigInt64(position, BigInt(producerId))
     view.setInt16(position + 8, entry.epoch)
     view.setInt32(position + 10, last.lastSequence)
@@ -208,19 +292,16 @@ function decodeSnapshot(bytes: Uint8Array): Map<number, ProducerEntry> {
   const producers = new Map<number, ProducerEntry>()
   for (let position = HEADER_BYTES; position < bytes.length; position += ENTRY_BYTES) {
     const timestamp = int53(view, position + 26)
-    const last: BatchMetadata = {
-      lastSequence: view.getInt32(position + 10),
-      lastOffset: int53(view, position + 14),
-      offsetDelta: view.getInt32(position + 22),
-      timestamp,
+    const entry = new ProducerEntry(int53(view, position))
+    entry.epoch = view.getInt16(position + 8)
+    const lastOffset = int53(view, position + 14)
+    if (lastOffset >= 0) {
+      entry.remember(view.getInt32(position + 10), lastOffset, view.getInt32(position + 22), timestamp)
     }
-    producers.set(int53(view, position), {
-      epoch: view.getInt16(position + 8),
-      batches: last.lastOffset < 0 ? [] : [last],
-      timestamp,
-      coordinatorEpoch: view.getInt32(position + 34),
-      transactionFirstOffset: int53(view, position + 38),
-    })
+    entry.timestamp = timestamp
+    entry.coordinatorEpoch = view.getInt32(position + 34)
+    entry.transactionFirstOffset = int53(view, position + 38)
+    producers.set(entry.producerId, entry)
   }
   return producers
 }

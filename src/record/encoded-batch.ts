@@ -135,6 +135,14 @@ export class EncodedBatch implements RecordBatch {
     writeInt32(this.buffer, this.start + CRC_AT, 0)
   }
 
+  /** Gives the batch to another producer, or in its place in what that sent. The checksum is computed anew when it is needed. */
+  stampProducer(producerId: number, producerEpoch: number, baseSequence: number): void {
+    writeInt64(this.buffer, this.start + PRODUCER_ID_AT, producerId)
+    writeInt16(this.buffer, this.start + PRODUCER_EPOCH_AT, producerEpoch)
+    writeInt32(this.buffer, this.start + BASE_SEQUENCE_AT, baseSequence)
+    writeInt32(this.buffer, this.start + CRC_AT, 0)
+  }
+
   bytes(): Uint8Array {
     const { buffer, start, sizeInBytes } = this
     if (readInt32(buffer, start + CRC_AT) === 0) {

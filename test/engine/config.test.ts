@@ -44,6 +44,7 @@ const KAFKA_BROKER_CONFIGS = [
   ['offsets.retention.ms', 'LONG', '604800000'],
   ['offsets.retention.check.interval.ms', 'LONG', '600000'],
   ['offsets.topic.num.partitions', 'INT', '50'],
+  ['producer.id.expiration.ms', 'INT', '86400000'],
 ] as const
 
 const INT_MAX = 2 ** 31 - 1
@@ -119,6 +120,7 @@ describe('the table of configs', () => {
       groupMaxSessionTimeoutMs: 1_800_000,
       offsetMetadataMaxBytes: 4096,
       offsetsRetentionMs: -1,
+      producerIdExpirationMs: 86_400_000,
       offsetsRetentionCheckIntervalMs: 600_000,
       offsetsTopicNumPartitions: 1,
       defaults: 'ottla',

@@ -206,11 +206,45 @@ describe('append', () => {
     expect(seen).toEqual([2, 3])
   })
 
+  it('of one idempotent producer shares a write with those that follow on it, and no other', async () => {
+    const { open, appends, writes, clock } = await rig()
+    const log = await open()
+    const of = (baseSequence: number, producerEpoch = 0): Promise<unknown> =>
+      log.append(batchOf([{}], { producerId: 7, producerEpoch, baseSequence }))
+    appends.hold()
+    const first = log.append(batchOf([{}]))
+    // A repetition of one that is still to be written, one that leaves a gap, and a new epoch wait for what is before them.
+    const outcomes = outcomesNow(clock, first, of(0), of(1), of(2), of(1), of(9), of(0, 1), of(1, 1))
+    appends.open()
+    await clock.advance(0)
+    await outcomes
+    expect(writes).toEqual([[0], [1, 2, 3], [4, 5]])
+    const [, , , , repeated, gap] = await outcomes
+    expect([repeated, gap]).toEqual(['done', 'OTTLA_OUT_OF_ORDER_SEQUENCE'])
+  })
+
+  it('of one idempotent producer that fails fails with those of its write, and the log knows none of them', async () => {
+    const { open, appends, clock } = await rig()
+    const log = await open()
+    const of = (baseSequence: number): Promise<{ baseOffset: number }> =>
+      log.append(batchOf([{}], { producerId: 7, producerEpoch: 0, baseSequence }))
+    await of(0)
+    appends.failure = new Error('no room')
+    const failed = [of(1), of(2)]
+    expect(await outcomesNow(clock, ...failed)).toContain('OTTLA_STORAGE_FAILED')
+    appends.failure = undefined
+    await expect(of(2)).rejects.toMatchObject({ code: 'OTTLA_OUT_OF_ORDER_SEQUENCE' })
+    expect((await of(1)).baseOffset).toBe(1)
+    expect((await of(1)).baseOffset).toBe(1)
+  })
+
   it('that fails rejects alone, and later ones take its place', async () => {
     const { open, appends, clock } = await rig()
     const log = await open()
     appends.failure = new Error('no room')
-    expect(await outcomesNow(clock, log.append(batchOf([{}])))).toEqual(['OTTLA_STORAGE_FAILED'])
+    const failed = log.append(batchOf([{}]))
+    expect(await outcomesNow(clock, failed)).toEqual(['OTTLA_STORAGE_FAILED'])
+    await expect(failed).rejects.toMatchObject({ retriable: true })
     appends.failure = undefined
     expect((await log.append(batchOf([{}]))).baseOffset).toBe(0)
     expect(await baseOffsets(log)).toEqual([0])
@@ -239,6 +273,8 @@ describe('append', () => {
     syncs.release()
     await outcomes
     expect(await outcomesNow(clock, ...waiting)).toEqual(Array(3).fill('OTTLA_STORAGE_FAILED'))
+    // Whether they are in the log is not known, and a sync is never made again.
+    for (const failed of waiting) await expect(failed).rejects.toMatchObject({ retriable: false })
     syncs.failure = undefined
     await expect(log.append(batchOf([{}]))).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
     await expect(log.deleteRecords(1)).rejects.toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
