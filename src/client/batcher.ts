@@ -3,6 +3,7 @@ import type { RecordHeader } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import type { EncodedMessages } from './encode-message.js'
+import type { IdempotentSender } from './idempotent-sender.js'
 import type { SendResult } from './message.js'
 import type { BatchPool, OpenBatch, Outcome } from './open-batch.js'
 import type { SendOfMany } from './sender.js'
@@ -18,9 +19,17 @@ export interface BatcherOptions {
   readonly batchBytes: number
   /** Told of each batch that closed: a record without a key then goes elsewhere. */
   readonly onClosed: () => void
-  /** Told of each batch that was acknowledged or refused. */
-  readonly onSettled: (records: number, bytes: number, error?: unknown) => void
+  /**
+   * Told of each batch that was acknowledged or refused: its records, what they count against the producer's limit, the
+   * size of the batch, and when it closed where that was looked at, -1 otherwise.
+   */
+  readonly onSettled: (records: number, bytes: number, error: unknown, sizeInBytes: number, closedAt: number) => void
+  /** Makes what takes closed batches to the engine for an idempotent producer, and tells what became of each. */
+  readonly newSender?: ((onSettled: (batch: OpenBatch, outcome: Outcome) => void) => IdempotentSender) | undefined
 }
+
+/** The latency of one batch in so many is measured. */
+const BATCHES_PER_LATENCY = 8
 
 /** Kept, since test runners put one in its place that stands still. */
 const { nextTick } = process
@@ -32,12 +41,14 @@ const { nextTick } = process
  */
 export class Batcher {
   readonly #options: BatcherOptions
+  readonly #sender: IdempotentSender | undefined
   readonly #underWay = new Set<OpenBatch>()
   #open: OpenBatch | undefined
   #isCloseScheduled = false
   /** Counts the turns in which the open batch was looked at. */
   #turnCount = 0
   #lastNow = 0
+  #closedCount = 0
   #cancelLinger: (() => void) | undefined
   /** The turn in which the last of those outcomes is told that were put off. */
   #turn: Promise<void> | undefined
@@ -47,10 +58,12 @@ export class Batcher {
   constructor(options: BatcherOptions) {
     this.#options = options
     this.batchBytes = options.batchBytes
+    this.#sender = options.newSender?.((batch, outcome) => this.#settle(batch, outcome))
   }
 
-  /** True where nothing is under way: records, if there are any, wait for their linger. */
+  /** True where nothing is under way: records, if there are any, wait for their linger or to be sent again. */
   get waitsForTime(): boolean {
+    if (this.#sender?.waitsForTime === true) return true
     return this.#underWay.size === 0 && (this.#open === undefined || this.#cancelLinger !== undefined)
   }
 
@@ -108,6 +121,11 @@ export class Batcher {
     )
   }
 
+  /** From now on nothing waits for a retry: what does so is tried once more, at once. */
+  hurry(): void {
+    this.#sender?.hurry()
+  }
+
   #nextBatch(): OpenBatch {
     this.#close()
     const open = this.#options.batches.take()
@@ -158,7 +176,13 @@ export class Batcher {
     this.#open = undefined
     open.closedInTurn = this.#isCloseScheduled ? this.#turnCount : -1
     this.#underWay.add(open)
+    // A look at the clock for each batch would be felt where each message is awaited.
+    open.closedAt = this.#closedCount++ % BATCHES_PER_LATENCY === 0 ? this.#options.clock.monotonic() : -1
     this.#options.onClosed()
+    if (this.#sender !== undefined) {
+      this.#sender.send(open)
+      return
+    }
     const { at, engine } = this.#options
     engine.produce({ topic: at.topic, partition: at.partition, batch: open.builder.close() }).then(
       (result) => this.#settle(open, { result }),
@@ -183,13 +207,14 @@ export class Batcher {
 
   #tell(batch: OpenBatch, outcome: Outcome): void {
     batch.settle(this.#options.at, outcome, () => {
-      const { bytes } = batch
-      const { recordCount } = batch.builder
+      const { bytes, closedAt } = batch
+      const { recordCount, sizeInBytes } = batch.builder
       const watchers = [...batch.watchers]
       this.#underWay.delete(batch)
       // The memory of one huge message is not kept.
       if (bytes <= 2 * this.batchBytes) this.#options.batches.give(batch)
-      this.#options.onSettled(recordCount, bytes, 'error' in outcome ? outcome.error : undefined)
+      const error = 'error' in outcome ? outcome.error : undefined
+      this.#options.onSettled(recordCount, bytes, error, sizeInBytes, closedAt)
       for (const watcher of watchers) watcher()
       if (this.#open !== undefined && !this.#isCloseScheduled) this.#scheduleClose()
     })

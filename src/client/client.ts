@@ -14,7 +14,10 @@ import type { Message, MessageOf } from './message.js'
 import { type GroupMetrics, groupMetrics, type ProducerMetrics } from './metrics.js'
 import { aBoolean, checkOptions, describe, invalid, isWholeNumber } from './options.js'
 import { checkPosition, type Position, resolvePosition } from './position.js'
-import { createProducer, type Producer, type ProducerOptions, pendingSends } from './producer.js'
+import { createProducer, type Producer, pendingSends } from './producer.js'
+import { ProducerCounters } from './producer-counters.js'
+import { ProducerIds } from './producer-identity.js'
+import type { ProducerOptions } from './producer-options.js'
 import { createReader, type ReaderOptions } from './reader.js'
 import { checkDeadLetterTopic, Redrive, type RedriveOptions, type RedriveResult } from './redrive.js'
 import {
@@ -132,6 +135,8 @@ export class EngineClient implements Client {
   readonly #id: string
   readonly #listener: ClientListener
   readonly #directory: TopicDirectory
+  readonly #producerIds: ProducerIds
+  readonly #producerCounters = new ProducerCounters()
   readonly #producers = new Set<Producer>()
   readonly #members = new Set<AnyGroup>()
   readonly #counters = new Map<string, GroupCounters>()
@@ -150,6 +155,7 @@ export class EngineClient implements Client {
     this.#id = id
     this.#listener = listener
     this.#directory = new TopicDirectory(engine)
+    this.#producerIds = new ProducerIds(engine)
   }
 
   topic<Value, Key, Input>(topic: Topic<Value, Key, Input>): Promise<Topic<Value, Key, Input>>
@@ -246,6 +252,8 @@ export class EngineClient implements Client {
         engine: this.#engine,
         clock: this.#clock,
         topics: this.#directory,
+        ids: this.#producerIds,
+        counters: this.#producerCounters,
         onProgress: this.#listener.onProgress,
         onClose: (closed) => {
           this.#producers.delete(closed)
@@ -454,7 +462,8 @@ export class EngineClient implements Client {
   /** @internal */
   protected producerMetrics(): ProducerMetrics {
     const pending = [...this.#producers].map((producer) => pendingSends(producer).count)
-    return { open: pending.length, pendingMessages: pending.reduce((sum, count) => sum + count, 0) }
+    const pendingMessages = pending.reduce((sum, count) => sum + count, 0)
+    return { open: pending.length, pendingMessages, ...this.#producerCounters.snapshot() }
   }
 
   #countersOf(groupId: string): GroupCounters {

@@ -2,9 +2,10 @@ import type { GroupDescription } from './client.js'
 import { type AnyGroup, memberLoad } from './consumer-group.js'
 import type { GroupCounters, GroupCounts } from './group-counters.js'
 import type { PartitionLag } from './group-lag.js'
+import type { ProducerCounts } from './producer-counters.js'
 
 /** The producers of this process. */
-export interface ProducerMetrics {
+export interface ProducerMetrics extends ProducerCounts {
   /** Producers that are not closed. */
   open: number
   /** Messages that were given to `send` and are not acknowledged yet. */

@@ -1,4 +1,5 @@
 import type { ProduceResult } from '../engine/engine.js'
+import type { EncodedBatch } from '../record/encoded-batch.js'
 import type { RecordHeader } from '../record/record-batch.js'
 import { RecordBatchBuilder } from '../record/record-batch-builder.js'
 import type { TopicPartition } from '../storage/storage.js'
@@ -24,6 +25,10 @@ interface Part {
  */
 export class OpenBatch {
   readonly builder: RecordBatchBuilder = new RecordBatchBuilder()
+  /** What goes to the engine, once it takes no more records. */
+  closed: EncodedBatch | undefined
+  /** When it was closed, by the monotonic clock, where its latency is measured; -1 otherwise. */
+  closedAt = -1
   /** What the records count against the producer's `maxInFlightBytes`. */
   bytes = 0
   /** The turn of its batcher in which it filled; -1 where it closed for another reason. */
@@ -118,6 +123,7 @@ export class OpenBatch {
   /** Forgets all but its memory. */
   clear(): void {
     this.builder.reset()
+    this.closed = undefined
     this.bytes = 0
     this.watchers.length = 0
     this.#lastPart = undefined

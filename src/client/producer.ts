@@ -13,10 +13,14 @@ import {
   partitionOf,
   timestampOf,
 } from './encode-message.js'
+import { IdempotentSender, type RetryRules } from './idempotent-sender.js'
 import type { OutgoingMessage, SendResult } from './message.js'
 import { BatchPool } from './open-batch.js'
-import { aFunction, aSignal, checkOptions, describe, invalid, type OptionRule, oneOf, wholeNumber } from './options.js'
+import { aSignal, checkOptions, describe, invalid } from './options.js'
 import { type Partitioner, partitionForKey, StickyPartitioner } from './partitioner.js'
+import type { ProducerCounters } from './producer-counters.js'
+import { ProducerIdentity, type ProducerIds } from './producer-identity.js'
+import { PRODUCER_OPTIONS, type ProducerOptions, retryRules } from './producer-options.js'
 import { type QueuedSend, SendQueue } from './send-queue.js'
 import { SendOfMany } from './sender.js'
 import { type AnyTopic, isTopic, type Topic } from './topic.js'
@@ -28,34 +32,14 @@ export interface Abortable {
   signal?: AbortSignal | undefined
 }
 
-/** What `broker.producer` takes. */
-export interface ProducerOptions {
-  /**
-   * Milliseconds for which a batch that is not full waits for more. Default 0: a batch holds what one turn of the
-   * event loop sent, or what gathered while the batch before it was written. Kafka: linger.ms.
-   */
-  lingerMs?: number
-  /** Bytes at which a batch is full. Default 65,536. Kafka: batch.size, there 16,384. */
-  batchBytes?: number
-  /**
-   * Bytes that may wait for their acknowledgement at once. Default 32 MiB. A send that is larger than all of it goes
-   * when nothing else is under way. Kafka: buffer.memory.
-   */
-  maxInFlightBytes?: number
-  /**
-   * What `send` does when `maxInFlightBytes` would be passed: wait for room (default), which sends what lingers, or
-   * reject with OTTLA_QUEUE_FULL.
-   */
-  onFull?: 'wait' | 'reject'
-  /** Chooses partitions in place of Java's murmur2 over the key. Kafka: partitioner.class. */
-  partitioner?: Partitioner
-}
-
 /** @internal */
 export interface ProducerContext {
   readonly engine: Engine
   readonly clock: Clock
   readonly topics: TopicDirectory
+  /** What the producers of this client are known by. */
+  readonly ids: ProducerIds
+  readonly counters: ProducerCounters
   /** Told when something was settled, for `idle`. */
   readonly onProgress: () => void
   readonly onClose: (producer: Producer) => void
@@ -66,14 +50,6 @@ export interface PendingSends {
   readonly count: number
   /** True where only the passing of a linger will send them. */
   readonly waitForTime: boolean
-}
-
-const PRODUCER_OPTIONS: Readonly<Record<string, OptionRule>> = {
-  lingerMs: wholeNumber(0, 2 ** 31 - 1),
-  batchBytes: wholeNumber(1, 2 ** 30),
-  maxInFlightBytes: wholeNumber(1),
-  onFull: oneOf('wait', 'reject'),
-  partitioner: aFunction,
 }
 
 /** A `send` that waits for the topic to be looked up or for room. */
@@ -105,6 +81,9 @@ export class Producer implements AsyncDisposable {
   readonly #maxInFlightBytes: number
   readonly #onFull: 'wait' | 'reject'
   readonly #partitioner: Partitioner | undefined
+  readonly #retryRules: RetryRules
+  /** Undefined where it is not idempotent. */
+  readonly #identity: ProducerIdentity | undefined
   readonly #sticky = new StickyPartitioner()
   readonly #destinations = new Map<string, Destination>()
   readonly #waiting = new SendQueue<WaitingSend>(({ sender }, reason) => {
@@ -135,6 +114,8 @@ export class Producer implements AsyncDisposable {
     this.#maxInFlightBytes = options.maxInFlightBytes ?? 32 * 2 ** 20
     this.#onFull = options.onFull ?? 'wait'
     this.#partitioner = options.partitioner
+    this.#retryRules = retryRules(options)
+    this.#identity = options.idempotent === false ? undefined : new ProducerIdentity(context.ids)
   }
 
   /**
@@ -191,11 +172,16 @@ export class Producer implements AsyncDisposable {
     await (signal === undefined ? settled : untilAborted(settled, signal))
   }
 
-  /** Takes no more sends, flushes, and resolves when all are settled. May be called more than once. */
+  /**
+   * Takes no more sends, flushes, and resolves when all are settled: what waits to be sent again is tried once more, at
+   * once. May be called more than once.
+   */
   async close(): Promise<void> {
     this.#isClosed = true
     this.#last = undefined
+    for (const { batchers } of this.#destinations.values()) for (const batcher of batchers) batcher?.hurry()
     await this.flush()
+    this.#identity?.release()
     this.#context.onClose(this)
   }
 
@@ -439,23 +425,33 @@ export class Producer implements AsyncDisposable {
   }
 
   #newBatcher(topic: AnyTopic, destination: Destination, partition: number): Batcher {
-    const { engine, clock, topics, onProgress } = this.#context
+    const { engine, clock, topics, counters, onProgress } = this.#context
+    const at = { topic: topic.name, partition }
+    const identity = this.#identity
+    const rules = this.#retryRules
     const batcher = new Batcher({
-      at: { topic: topic.name, partition },
+      at,
       engine,
       clock,
       lingerMs: this.#lingerMs,
       batches: this.#batches,
       batchBytes: this.#batchBytesFor(destination.known),
       onClosed: () => this.#sticky.onBatchClosed(topic.name, partition),
-      onSettled: (records, bytes, error) => {
+      onSettled: (records, bytes, error, sizeInBytes, closedAt) => {
         this.#inFlightRecords -= records
         this.#inFlightBytes -= bytes
+        if (error === undefined) counters.acknowledged(records, sizeInBytes)
+        else counters.failed(records)
+        if (closedAt >= 0) counters.took(clock.monotonic() - closedAt)
         if (OttlaError.is(error) && error.code === 'OTTLA_UNKNOWN_TOPIC_OR_PARTITION') topics.forget(topic.name)
         if (this.#waiting.size > 0) void this.#admit()
         onProgress()
       },
+      newSender:
+        identity &&
+        ((onSettled) => new IdempotentSender({ at, engine, clock, identity, rules, counters, onSettled, onProgress })),
     })
+    if (this.#isClosed) batcher.hurry()
     destination.batchers[partition] = batcher
     return batcher
   }

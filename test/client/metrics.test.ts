@@ -4,6 +4,7 @@ import { ManualClock } from 'ottla/testing'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { temporaryDirectories } from '../storage/file/file-rig.js'
 import { deferred, openBroker, range, send } from './consuming.js'
+import { HeldStorage } from './held-storage.js'
 
 const numbers: Topic<number> = new Topic<number>('numbers', { partitions: 2 })
 const temporaryDirectory = temporaryDirectories()
@@ -20,18 +21,50 @@ describe('the metrics of a broker', () => {
     expect(topics.numbers?.[1]).toMatchObject({ logStartOffset: 4, logEndOffset: 10 })
     expect(topics.numbers?.[1]?.sizeInBytes).toBeGreaterThan(10 * 8)
     expect(topics.numbers?.[0]?.sizeInBytes).toBe(0)
-    expect(producers).toEqual({ open: 1, pendingMessages: 0 })
+    expect(producers).toMatchObject({ open: 1, pendingMessages: 0 })
   })
 
   it('tell what is being sent', async () => {
     const broker = await openBroker({}, numbers)
     const producer = broker.producer({ lingerMs: 60_000 })
     const sent = [1, 2, 3].map((value) => producer.send(numbers, { value }))
-    expect((await broker.metrics()).producers).toEqual({ open: 1, pendingMessages: 3 })
+    expect((await broker.metrics()).producers).toMatchObject({ open: 1, pendingMessages: 3 })
     await producer.flush()
     await Promise.all(sent)
     await producer.close()
-    expect((await broker.metrics()).producers).toEqual({ open: 0, pendingMessages: 0 })
+    expect((await broker.metrics()).producers).toMatchObject({ open: 0, pendingMessages: 0 })
+  })
+
+  it('tell what producers have sent, those that are closed too, and how long it took', async () => {
+    const broker = await openBroker({}, numbers)
+    const producer = broker.producer({ batchBytes: 1 })
+    await producer.send(
+      numbers,
+      range(1, 20).map((value) => ({ value, partition: 0 })),
+    )
+    await broker.deleteTopic(numbers)
+    await producer.send(numbers, { value: 1, partition: 0 }).catch(() => undefined)
+    await broker.topic(numbers)
+    await producer.close()
+    const { producers } = await broker.metrics()
+    expect(producers).toMatchObject({ open: 0, messages: 20, batches: 20, retries: 0 })
+    expect(producers.bytes).toBeGreaterThan(20 * 61)
+    expect(producers.latency.count).toBe(3)
+    expect(producers.latency.buckets.at(-1)).toEqual({ upToMs: Number.POSITIVE_INFINITY, count: 3 })
+  })
+
+  it('tell how often a batch was sent again, and what was refused in the end', async () => {
+    const storage = new HeldStorage()
+    const broker = await openBroker({ storage }, numbers)
+    const producer = broker.producer({ retries: 2, retryBackoffMs: 0 })
+    storage.failure = new Error('not now')
+    await expect(
+      producer.send(
+        numbers,
+        [1, 2].map((value) => ({ value, partition: 0 })),
+      ),
+    ).rejects.toThrow('not now')
+    expect((await broker.metrics()).producers).toMatchObject({ messages: 0, failedMessages: 2, retries: 2 })
   })
 
   it('tell how a group stands, and what its members did, those that are gone too', async () => {

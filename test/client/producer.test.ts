@@ -396,6 +396,41 @@ describe('maxInFlightBytes', () => {
     await first
   })
 
+  it('is waited for by no send whose signal has aborted before the call, and nothing of it is sent', async () => {
+    const [storage, producer] = await full({})
+    storage.release()
+    const signal = AbortSignal.abort('too late')
+    await expect(producer.send(orders, { value }, { signal })).rejects.toBe('too late')
+    expect((await producer.send(orders, { value })).offset).toBe(1)
+  })
+
+  it('is not taken back by an abort that comes when the message is under way', async () => {
+    const [storage, producer] = await full({})
+    const aborting = new AbortController()
+    const sent = producer.send(orders, { value }, { signal: aborting.signal })
+    await nextTurn()
+    aborting.abort()
+    storage.release()
+    expect((await sent).offset).toBe(1)
+  })
+
+  it('is settled by close for all that wait: those in front, those that abort meanwhile, those that fail', async () => {
+    const [storage, producer] = await full({})
+    const aborting = new AbortController()
+    const first = producer.send(orders, { value })
+    const second = producer.send(orders, { value }, { signal: aborting.signal })
+    const third = producer.send(orders, { value })
+    const nowhere = producer.send(new Topic('nowhere', { value: json<string>() }), { value })
+    const outcomes = Promise.allSettled([first, second, third, nowhere])
+    const closed = Promise.all([producer.close(), producer.close(), producer.flush()])
+    aborting.abort('enough')
+    storage.release()
+    await closed
+    expect(
+      (await outcomes).map((outcome) => (outcome.status === 'fulfilled' ? outcome.value.offset : outcome.reason)),
+    ).toEqual([1, 'enough', 2, expect.objectContaining({ code: 'OTTLA_UNKNOWN_TOPIC_OR_PARTITION' })])
+  })
+
   it('is not held by a linger: what waits for room sends what lingers', async () => {
     const clock = new ManualClock()
     const broker = await openBroker({ clock })
@@ -481,7 +516,7 @@ describe('flush', () => {
     const storage = new HeldStorage()
     const broker = await openBroker({ storage })
     await broker.topic(orders)
-    const producer = broker.producer({ maxInFlightBytes: 1_000, lingerMs: 1 })
+    const producer = broker.producer({ maxInFlightBytes: 1_000, lingerMs: 1, retries: 0 })
     storage.hold()
     const sends = Array.from({ length: 10 }, () => producer.send(orders, { value: 'x'.repeat(500) }))
     const outcomes = Promise.allSettled(sends)
