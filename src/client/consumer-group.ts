@@ -43,6 +43,7 @@ import type { Producer } from './producer.js'
 import { Slots } from './slots.js'
 import { Subscription } from './subscription.js'
 import type { AnyTopic } from './topic.js'
+import { traced } from './tracing.js'
 
 /** @internal */
 export interface GroupContext {
@@ -398,7 +399,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     const failures = new Failures(options, this.#deadLetters(options.deadLetter), this.#events, this.#context.counters)
     this.#context.onRun(this)
     this.#status = 'running'
-    this.#delivering = { dispatch, slots, committer: this.#committer, failures }
+    this.#delivering = { dispatch: traced(dispatch), slots, committer: this.#committer, failures }
     if (signal !== undefined) {
       const onAbort = (): void => void this.#close()
       signal.addEventListener('abort', onAbort)

@@ -25,6 +25,7 @@ import { type QueuedSend, SendQueue } from './send-queue.js'
 import { SendOfMany } from './sender.js'
 import { type AnyTopic, isTopic, type Topic } from './topic.js'
 import type { KnownTopic, TopicDirectory } from './topic-directory.js'
+import { isSendHeard, traceSend } from './tracing.js'
 
 /** What can be called off. */
 export interface Abortable {
@@ -146,6 +147,15 @@ export class Producer implements AsyncDisposable {
     messages: OutgoingMessage<unknown, unknown> | readonly OutgoingMessage<unknown, unknown>[],
     options?: Abortable,
   ): Promise<SendResult | SendResult[]> {
+    if (isSendHeard() && isTopic(topic)) return this.#sendTraced(topic, messages, options)
+    return this.#send(topic, messages, options)
+  }
+
+  #send(
+    topic: AnyTopic,
+    messages: OutgoingMessage<unknown, unknown> | readonly OutgoingMessage<unknown, unknown>[],
+    options: Abortable | undefined,
+  ): Promise<SendResult | SendResult[]> {
     if (Array.isArray(messages)) {
       const sender = new SendOfMany(messages.length)
       try {
@@ -187,6 +197,20 @@ export class Producer implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
+  }
+
+  async #sendTraced(
+    topic: AnyTopic,
+    given: OutgoingMessage<unknown, unknown> | readonly OutgoingMessage<unknown, unknown>[],
+    options: Abortable | undefined,
+  ): Promise<SendResult | SendResult[]> {
+    const isMany = Array.isArray(given)
+    const messages: readonly OutgoingMessage<unknown, unknown>[] = isMany ? given : [given]
+    const results = await traceSend(topic.name, messages, async (copies) => {
+      const sent = await this.#send(topic, copies, options)
+      return sent as SendResult[]
+    })
+    return isMany ? results : (results[0] as SendResult)
   }
 
   #sendOne(
