@@ -116,7 +116,7 @@ export class Broker extends EngineClient {
    * What opening had to mend: a torn tail that was cut, whole batches of which nothing said that they were synced,
    * committed offsets beyond the end of their log, and what `repair` did. Empty after a clean close.
    */
-  get recovery(): readonly RecoveryReport[] {
+  override get recovery(): readonly RecoveryReport[] {
     return this.#engine.recovery
   }
 

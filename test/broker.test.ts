@@ -165,6 +165,16 @@ describe('a broker', () => {
     const reopened = await openBroker({ storage: on(cut) })
     const moved = { kind: 'moved-offset', groupId: 'billing', topic: 'orders', partition: 0 }
     expect(reopened.recovery).toContainEqual({ ...moved, committedOffset: 3, logEndOffset: 0 })
+    const told: RecoveryReport[] = []
+    for (const id of ['billing', 'audit']) {
+      const member = reopened.consumerGroup(id, { topics: [orders] })
+      member.on('recovery', (reports) => told.push(...reports))
+      await member.run(() => {})
+      await member.close()
+    }
+    expect(told.filter(({ kind }) => kind === 'moved-offset')).toEqual([
+      expect.objectContaining({ ...moved, committedOffset: 3, logEndOffset: 0 }),
+    ])
     await reopened.producer().send(
       orders,
       [4, 5, 6, 7].map((value) => ({ value, partition: 0 })),

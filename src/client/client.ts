@@ -2,7 +2,7 @@ import { topicConfigEntries } from '../engine/config.js'
 import type { Engine } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
 import { decodeAssignment } from '../protocol/consumer-protocol.js'
-import type { TopicPartition } from '../storage/storage.js'
+import type { RecoveryReport, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { type AnyGroup, type ConsumerGroup, closeMember, createConsumerGroup } from './consumer-group.js'
 import { GroupCounters } from './group-counters.js'
@@ -158,6 +158,11 @@ export class EngineClient implements Client {
     this.#producerIds = new ProducerIds(engine)
   }
 
+  /** @internal What opening had to mend, where there is something that is opened. */
+  get recovery(): readonly RecoveryReport[] {
+    return []
+  }
+
   topic<Value, Key, Input>(topic: Topic<Value, Key, Input>): Promise<Topic<Value, Key, Input>>
   topic<Value = unknown, Key = string, Input = Value>(
     name: string,
@@ -281,6 +286,7 @@ export class EngineClient implements Client {
         counters: this.#countersOf(id),
         topic: (topic) => this.topic(topic),
         deadLetterProducer: this.#producerOfLetters,
+        recovery: this.recovery,
         onProgress: this.#listener.onProgress,
         hearsFailures: () => this.#listener.hearsFailures(),
         onRun: (member) => {

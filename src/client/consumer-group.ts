@@ -2,7 +2,7 @@ import type { Engine } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
 import type { ActiveGroup } from '../group/group-coordinator.js'
 import { reasonOf } from '../reason-of.js'
-import type { TopicPartition } from '../storage/storage.js'
+import type { RecoveryReport, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { closeTimedOut, settlesWithin } from './close-timeout.js'
 import { DeadLetters } from './dead-letters.js'
@@ -57,6 +57,8 @@ export interface GroupContext {
   readonly topic: (topic: AnyTopic) => Promise<unknown>
   /** Sends what is parked in dead-letter topics. */
   readonly deadLetterProducer: () => Producer
+  /** What opening had to mend. */
+  readonly recovery: readonly RecoveryReport[]
   /** Told whenever something happened that `idle` may wait for. */
   readonly onProgress: () => void
   /** Told when the member begins, which it does not where this throws, and when it has ended: with what stopped it. */
@@ -124,6 +126,8 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   #closing: Promise<void> | undefined
   #failure: OttlaError | undefined
   #isFailureUnheard = false
+  /** What of that this member has not been told yet. */
+  #recovery: readonly RecoveryReport[]
   #stopListening: (() => void) | undefined
 
   static {
@@ -151,6 +155,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     const { maxPollIntervalMs, rebalanceTimeoutMs, ...member } = memberOptions(id, options)
     this.id = id
     this.#context = context
+    this.#recovery = context.recovery
     this.#subscription = new Subscription(id, options.topics)
     this.#commitsItself = options.commit !== 'manual'
     this.#closeTimeoutMs = options.closeTimeoutMs ?? CLOSE_TIMEOUT_MS
@@ -499,8 +504,18 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     await delivering.failures.prepare()
     if (!(await this.#held.begin(partitions, delivering, () => this.#status === 'running'))) return
     if (partitions.length > 0 || !this.#ready.isSettled) this.#events.emit('assigned', [...partitions])
+    if (this.#recovery.length > 0) this.#tellRecovery(partitions)
     this.#ready.resolve()
     this.#context.onProgress()
+  }
+
+  #tellRecovery(partitions: readonly TopicPartition[]): void {
+    const names = new Set(partitions.map(partitionName))
+    const isOurs = (report: RecoveryReport): boolean =>
+      names.has(partitionName(report)) && (report.kind !== 'moved-offset' || report.groupId === this.id)
+    const reports = this.#recovery.filter(isOurs)
+    this.#recovery = this.#recovery.filter((report) => !isOurs(report))
+    if (reports.length > 0) this.#events.emit('recovery', reports)
   }
 
   #committed(offsets: readonly CommittedOffset[]): void {

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { OttlaError } from '../errors.js'
-import type { TopicPartition } from '../storage/storage.js'
+import type { RecoveryReport, TopicPartition } from '../storage/storage.js'
 import type { PartitionLag } from './group-lag.js'
 import type { Message } from './message.js'
 
@@ -39,6 +39,11 @@ export interface GroupEvents {
   deadLetter: [message: AnyMessage, error: unknown]
   /** The tries of a message are used up, and `onExhausted: 'skip'` says to go on without it. It is not delivered again. */
   skipped: [message: AnyMessage, error: unknown]
+  /**
+   * Opening the broker had to mend something in partitions that were just assigned, or in the group's offsets of them:
+   * those of `broker.recovery`, once for each member.
+   */
+  recovery: [reports: RecoveryReport[]]
   /** What stopped the member. `closed` rejects with the same error. */
   error: [error: OttlaError]
 }
