@@ -11,6 +11,7 @@ import { diskError, errorCode, writeAll } from './file-system.js'
 import type { Gaps, Joint, NewGaps } from './gaps.js'
 import type { Handle } from './handle-pool.js'
 import { partitionName } from './layout.js'
+import type { Limiter } from './limiter.js'
 import { findInSegments, mayHold, readSegments } from './partition-reading.js'
 import type { RecoveredPartition } from './recovery.js'
 import { sayDurable } from './recovery-of-last.js'
@@ -25,6 +26,8 @@ export interface PartitionPlace {
   readonly at: TopicPartition
   readonly directory: string
   readonly disk: Disk
+  /** Of partitions that close, so that ten thousand that do at once do not open ten thousand files. */
+  readonly closing: Limiter
   readonly cache: TailCache
   readonly clock: Clock
   readonly indexIntervalBytes: number | undefined
@@ -176,7 +179,10 @@ export class FilePartition implements PartitionStorage {
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close()
+    if (this.#closing === undefined) {
+      this.#status = 'closed'
+      this.#closing = this.#place.closing.run(() => this.#close())
+    }
     return this.#closing
   }
 
@@ -533,7 +539,6 @@ export class FilePartition implements PartitionStorage {
   }
 
   async #close(): Promise<void> {
-    this.#status = 'closed'
     await this.#changes
     let unheard: OttlaError | undefined
     if (this.#failure === undefined) {

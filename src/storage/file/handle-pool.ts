@@ -1,4 +1,5 @@
 import { errorCode, type FileSystem, type OpenFile, type OpenMode } from './file-system.js'
+import { Limiter } from './limiter.js'
 
 /** A file that the pool keeps open while there is room. */
 export interface PooledFile {
@@ -206,8 +207,12 @@ export class HandlePool {
   }
 }
 
+/** As many as Node has threads for: more would only be open, each with a file of its own. */
+const MAX_DIRECTORY_SYNCS = 4
+
 /** The same file system, of which files that are opened for a moment are given room by the pool. */
 export function withRoom(fileSystem: FileSystem, handles: HandlePool): FileSystem {
+  const directories = new Limiter(MAX_DIRECTORY_SYNCS)
   return {
     open: (path, mode) => handles.makingRoom(() => fileSystem.open(path, mode)),
     stat: (path) => fileSystem.stat(path),
@@ -217,7 +222,7 @@ export function withRoom(fileSystem: FileSystem, handles: HandlePool): FileSyste
     rename: (from, to) => fileSystem.rename(from, to),
     unlink: (path) => fileSystem.unlink(path),
     // The one error of these comes from opening the directory, so nothing was synced yet.
-    syncDirectory: (path) => handles.makingRoom(() => fileSystem.syncDirectory(path)),
+    syncDirectory: (path) => directories.run(() => handles.makingRoom(() => fileSystem.syncDirectory(path))),
     lock: (directory, sinceMs) => fileSystem.lock(directory, sinceMs),
   }
 }

@@ -164,7 +164,7 @@ export class OpenDirectory {
     // An opening that fails has told its caller.
     const opened = await Promise.allSettled(this.#opened.values())
     const partitions = opened.flatMap((each) => (each.status === 'fulfilled' ? [each.value] : []))
-    await Promise.all(partitions.map((each) => this.#limiter.run(() => each.close()).catch(note)))
+    await Promise.all(partitions.map((each) => each.close().catch(note)))
     await this.#disk.handles.closeAll().catch(note)
     if (!this.#isReadOnly) await this.#writeMarks(isClean).catch(note)
     this.#cache.clear()
@@ -271,6 +271,7 @@ export class OpenDirectory {
       at,
       directory,
       disk: this.#disk,
+      closing: this.#limiter,
       cache: this.#cache,
       clock: this.#context.clock,
       indexIntervalBytes,

@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import { FileStorage } from '../../../src/storage/file/file-storage.js'
 import type { FileStorageOptions } from '../../../src/storage/file/file-storage-options.js'
+import type { FileSystem } from '../../../src/storage/file/file-system.js'
 import { ManualClock } from '../../../src/testing/manual-clock.js'
 import { type DiskCall, SimulatedFileSystem } from '../../../src/testing/simulated-file-system.js'
+import { systemClock } from '../../../src/time/clock.js'
 import { AT, batchAt, endOf, fill, logPath, offsetsIn, openOn, PLACE, upTo } from './file-rig.js'
 
 async function openFaulty(options?: FileStorageOptions) {
@@ -402,6 +404,38 @@ describe('the file handles', () => {
     await storage.close()
     expect(disk.mostOpenFiles).toBeLessThanOrEqual(256 + 32)
     expect(disk.openFiles).toBe(0)
+  })
+
+  it('of 1,000 partitions that close at once stay within their bound, directories that are synced among them', async () => {
+    const disk = new SimulatedFileSystem()
+    let [syncing, most] = [0, 0]
+    const watched: FileSystem = {
+      open: (path, mode) => disk.open(path, mode),
+      stat: (path) => disk.stat(path),
+      list: (path) => disk.list(path),
+      makeDirectory: (path) => disk.makeDirectory(path),
+      removeDirectory: (path) => disk.removeDirectory(path),
+      rename: (from, to) => disk.rename(from, to),
+      unlink: (path) => disk.unlink(path),
+      lock: (path, sinceMs) => disk.lock(path, sinceMs),
+      // One that is synced is open as long as that takes.
+      syncDirectory: async (path) => {
+        most = Math.max(most, ++syncing)
+        await systemClock.nextTurn()
+        await disk.syncDirectory(path)
+        syncing--
+      },
+    }
+    const storage = new FileStorage(PLACE, { durability: 'os', fileSystem: watched })
+    await storage.open({ clock: new ManualClock(), onRecovery: () => undefined })
+    const logs = await Promise.all(upTo(1000).map((partition) => storage.openPartition({ topic: 'wide', partition })))
+    for (const log of logs) await log.append([batchAt(0)])
+    // As a broker does.
+    await Promise.all(logs.map((log) => log.close()))
+    await storage.close()
+    expect(most).toBeLessThanOrEqual(4)
+    expect(disk.mostOpenFiles).toBeLessThanOrEqual(256 + 32)
+    expect(disk.files(PLACE).has('wide-999/00000000000000000000.index')).toBe(true)
   })
 
   it('make room where the process may open no more, long before their own bound', async () => {
