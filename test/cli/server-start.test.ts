@@ -358,11 +358,11 @@ describe('a server that cannot be started', () => {
     )
   })
 
-  it('says that a directory belongs to something else', async () => {
+  it('says that a directory belongs to an Apache Kafka', async () => {
     const cwd = folder()
     mkdirSync(join(cwd, 'data'))
     writeFileSync(join(cwd, 'data/meta.properties'), 'version=1')
-    expect(await failure(start(cwd))).toContain('holds meta.properties but no ottla.json')
+    expect(await failure(start(cwd))).toContain('belongs to an Apache Kafka')
   })
 })
 

@@ -52,7 +52,7 @@ export class FaultyEngine {
   }
 }
 
-export function unreachable(): OttlaError {
+function unreachable(): OttlaError {
   return new OttlaError('OTTLA_STORAGE_FAILED', 'It cannot be reached', { retriable: true })
 }
 

@@ -160,7 +160,7 @@ describe('directories', () => {
     const [a, b] = [directory(), directory()]
     mkdirSync(b)
     writeFileSync(join(b, 'meta.properties'), 'version=1')
-    expect(await refusal(a, b)).toContain('holds meta.properties but no ottla.json')
+    expect(await refusal(a, b)).toContain('belongs to an Apache Kafka')
     await open(a)
   })
 
