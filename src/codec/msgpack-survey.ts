@@ -3,7 +3,7 @@ import { isEscapedKey } from './msgpack-escapes.js'
 import { beginsWithMark, isWellFormed } from './utf8.js'
 
 /** Far above any data, and far below where a recursion would run out of stack. */
-const MAX_DEPTH = 1000
+const MAX_DEPTH = 500
 
 /** Ancestors are remembered from here on only, which spares shallow values the cost; a cycle gets there soon. */
 const DEPTH_OF_SUSPICION = 16

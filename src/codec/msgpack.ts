@@ -64,7 +64,7 @@ const MSGPACK: Codec<unknown> = {
  * - carried: plain objects (also without a prototype), arrays, strings, numbers (also -0, NaN, Infinity), booleans, null
  *   and undefined inside, BigInt of any size, Date, Map, Set, Buffer, typed arrays, ArrayBuffer and DataView;
  * - refused with OTTLA_ENCODE, which names the place: instances of classes (also Error and RegExp), functions, symbols,
- *   cycles, arrays with holes or named properties, strings with half a surrogate pair, more than 1000 levels.
+ *   cycles, arrays with holes or named properties, strings with half a surrogate pair, more than 500 levels.
  *
  * What a getter returns is sent. What is referred to twice arrives as two equal values. Memory is copied, so a view
  * does not bring the rest of its ArrayBuffer along; named properties of a typed array are not looked at.

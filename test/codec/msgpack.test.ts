@@ -109,8 +109,8 @@ describe('msgpack gives back what it was given', () => {
     ],
     ['members named like methods', { constructor: 'a', hasOwnProperty: 1, toJSON: 'b', length: 2, valueOf: 3 }],
     ['odd keys', { '': 1, ' ': 2, '1': 3, '-0': 4, 'a.b': 5, ключ: 6 }],
-    ['999 levels of Map', Array.from({ length: 999 }).reduce<unknown>((inner) => new Map([[1, inner]]), 'x')],
-    ['999 levels', Array.from({ length: 999 }).reduce<unknown>((inner) => [inner], 'x')],
+    ['499 levels of Map', Array.from({ length: 499 }).reduce<unknown>((inner) => new Map([[1, inner]]), 'x')],
+    ['499 levels', Array.from({ length: 499 }).reduce<unknown>((inner) => [inner], 'x')],
   ])('%s', (_, value) => {
     expectSame(value)
   })
@@ -204,7 +204,7 @@ describe('msgpack refuses what it cannot give back, and names the place', () => 
     ['a function in a Set', new Set([1, () => 1]), 'value.values()[1] is a function'],
     ['a cycle', cycle, /^msgpack\(\) cannot encode the value: value\.self\.back\.self.* refers to itself/],
     ['a cycle through a Map', mapCycle, 'refers to itself'],
-    ['more than 1000 levels', deep, 'is more than 1000 levels deep'],
+    ['more than 500 levels', deep, 'is more than 500 levels deep'],
   ])('%s', (_, value, sentence) => {
     expect(refusal(value)).toMatch(sentence)
   })
