@@ -109,10 +109,18 @@ describe('msgpack gives back what it was given', () => {
     ],
     ['members named like methods', { constructor: 'a', hasOwnProperty: 1, toJSON: 'b', length: 2, valueOf: 3 }],
     ['odd keys', { '': 1, ' ': 2, '1': 3, '-0': 4, 'a.b': 5, ключ: 6 }],
-    ['499 levels of Map', Array.from({ length: 499 }).reduce<unknown>((inner) => new Map([[1, inner]]), 'x')],
-    ['499 levels', Array.from({ length: 499 }).reduce<unknown>((inner) => [inner], 'x')],
   ])('%s', (_, value) => {
     expectSame(value)
+  })
+
+  // Compared level by level: what compares by calling itself runs out of stack here.
+  it.each([
+    ['Map', (inner: unknown) => new Map([[1, inner]]), (outer: unknown) => outer instanceof Map && outer.get(1)],
+    ['arrays', (inner: unknown) => [inner], (outer: unknown) => Array.isArray(outer) && outer[0]],
+  ] as const)('500 levels of %s', (_, wrap, unwrap) => {
+    let left = roundTrip(Array.from({ length: 500 }).reduce<unknown>(wrap, 'x'))
+    for (let level = 0; level < 500; level++) left = unwrap(left)
+    expect(left).toBe('x')
   })
 
   it.each(typedArrays.map((TypedArray) => [TypedArray.name, TypedArray] as const))(
