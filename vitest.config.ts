@@ -18,8 +18,6 @@ const config: ViteUserConfig = {
   test: {
     // All that there are: by default one is left free, which on two is half of them.
     maxWorkers: '100%',
-    // No test mocks a module or leaves anything behind, and to load the package for each file takes a quarter of the time.
-    isolate: false,
     reporters: reportDirectory
       ? ['default', ['json', { outputFile: `${reportDirectory}/${process.pid}.json` }]]
       : ['default'],
@@ -31,6 +29,8 @@ const config: ViteUserConfig = {
           include: ['test/**/*.test.ts', 'test/bench/*.test.mjs'],
           exclude: ['test/deep/**', 'test/package/**'],
           testTimeout: 20_000,
+          // None mocks a module or leaves anything behind, and to load the package for each file takes a quarter of the time.
+          isolate: false,
         },
       },
       {
