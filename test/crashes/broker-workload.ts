@@ -120,7 +120,9 @@ export class BrokerWorkload {
 
   async #commit(name: Name): Promise<void> {
     const model = this.#models[name]
-    const offset = model.committed[0] + this.#random.below(model.acknowledged - model.committed[0] + 1)
+    // An offset before the start of the log would be set to that.
+    const least = Math.max(model.committed[0], model.start[1])
+    const offset = least + this.#random.below(model.acknowledged - least + 1)
     if (offset <= model.committed[0]) return
     this.#models[name] = { ...model, committed: [model.committed[0], offset] }
     await this.#opened.resetOffsets('billing', { offset }, { topics: [TOPICS[name]] })

@@ -62,7 +62,7 @@ it('Apache Kafka reads every log, index, time index and snapshot of a process th
   const logs = endingIn('.log')
   const found = new Map<string, number[]>()
   let batches = 0
-  for (const dump of await dumpsOf(classPath, logs, ['--print-data-log'])) {
+  for (const dump of await dumpsOf(classPath, logs, ['--deep-iteration'])) {
     const headers = dump.lines.filter((line) => line.startsWith('baseOffset: '))
     expect(headers.filter((line) => !line.includes('isvalid: true'))).toEqual([])
     const others = dump.lines.filter((line) => !/^(baseOffset: |\| offset: |Log starting offset: )/.test(line))
