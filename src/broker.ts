@@ -23,8 +23,9 @@ export interface BrokerOptions {
   config?: Record<string, unknown>
   /**
    * Whose defaults hold for what `config` leaves out. `'ottla'` keeps messages for ever, and a group begins at once.
-   * `'kafka'` does what a Kafka of its own does: messages go after seven days, the first rebalance of a new group waits
-   * three seconds for more members, and `__consumer_offsets` has 50 partitions. Default `'ottla'`.
+   * `'kafka'` does what a Kafka of its own does: messages go after seven days, and so do the offsets of groups without
+   * members, the first rebalance of a new group waits three seconds for more members, and `__consumer_offsets` has 50
+   * partitions. Default `'ottla'`.
    */
   defaults?: ConfigDefaults
   /** Told what failed in the background, such as a retention that could not drop a segment. Without it that is an uncaught exception. */

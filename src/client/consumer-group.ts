@@ -316,7 +316,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
   /**
    * Hands out no more messages of these partitions (default: all assigned), once the running handlers are done. As in
    * Kafka, a partition stays paused only while it is assigned: one that a rebalance took and gives back is not. Under
-   * 'range' and 'roundRobin' every rebalance takes them all; pause again on 'assigned'.
+   * 'sticky', 'range' and 'roundRobin' every rebalance takes them all; pause again on 'assigned'.
    */
   pause(partitions?: readonly TopicPartition[]): void {
     for (const loop of this.#chosen(partitions)) loop.pause()

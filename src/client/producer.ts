@@ -125,7 +125,8 @@ export class Producer implements AsyncDisposable {
    * encoded during the call. Never waits for a consumer.
    *
    * Rejects with OTTLA_ENCODE (a value that its codec refuses), OTTLA_INVALID_ARGUMENT, OTTLA_MESSAGE_TOO_LARGE,
-   * OTTLA_UNKNOWN_TOPIC_OR_PARTITION, OTTLA_QUEUE_FULL, OTTLA_STORAGE_FULL, OTTLA_STORAGE_FAILED or OTTLA_CLOSED. A
+   * OTTLA_INVALID_RECORD (no key, where the topic is compacted), OTTLA_UNKNOWN_TOPIC_OR_PARTITION, OTTLA_QUEUE_FULL,
+   * OTTLA_STORAGE_FULL, OTTLA_STORAGE_FAILED, OTTLA_READ_ONLY, OTTLA_INVALID_PRODUCER_EPOCH or OTTLA_CLOSED. A
    * refused argument sends nothing; of several messages that fail later, some may be in the log. The signal ends the
    * wait for room, not what is under way.
    *

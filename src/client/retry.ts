@@ -35,8 +35,8 @@ export interface RetryOptions {
  * What becomes of a message whose handler fails. A dead-letter topic and another end are one or the other.
  *
  * `deadLetter` is the topic to which a message goes when its tries are used up, with key and value byte for byte. It is
- * made when the member begins, with as many partitions as the topic that is consumed. Without one, `onExhausted` says
- * what happens: 'stop' (default) closes the member and keeps the offset, 'skip' emits 'skipped' and goes on.
+ * made when the member begins, with as many partitions as the largest topic that is consumed. Without one, `onExhausted`
+ * says what happens: 'stop' (default) closes the member and keeps the offset, 'skip' emits 'skipped' and goes on.
  */
 export type FailureOptions = { retry?: RetryOptions } & (
   | { deadLetter?: AnyTopic | string; onExhausted?: never }

@@ -3,8 +3,9 @@ import { BLOCK_BYTES, type UpdateByVectors, vectorsOf } from './crc32c-vectors.j
 /**
  * CRC-32C (Castagnoli) of buffer[start, end), as an unsigned integer.
  *
- * By vectors where there is much to do and the machine has them. Else slicing-by-16: sixteen bytes a step through sixteen tables, read as four little-endian words. The tables are apart
- * because an index below 256 into a table of 256 needs no bounds check; one table of 4096 is a third slower.
+ * By vectors where there is much to do and the machine has them. Else slicing-by-16: sixteen bytes a step through sixteen
+ * tables, read as four little-endian words. The tables are apart because an index below 256 into a table of 256 needs no
+ * bounds check; one table of 4096 is a third slower.
  */
 export function crc32c(buffer: Uint8Array, start: number, end: number): number {
   if (end - start < BLOCK_BYTES) return ~update(~0, buffer, start, end) >>> 0
