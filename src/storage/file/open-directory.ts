@@ -5,7 +5,7 @@ import type { PartitionOptions, PartitionStorage, StorageContext, TopicPartition
 import { decodeMarks, encodeMarks, type Marks, type PartitionMark } from './clean-mark.js'
 import { FilePartition, type PartitionPlace } from './file-partition.js'
 import type { FileStorageOptions } from './file-storage-options.js'
-import { diskError, type FileSystem, readFile, writeFile, writeFileAtomically } from './file-system.js'
+import { diskError, errorCode, type FileSystem, readFile, writeFile, writeFileAtomically } from './file-system.js'
 import { HandlePool, withRoom } from './handle-pool.js'
 import {
   CLEAN_FILE,
@@ -211,15 +211,30 @@ export class OpenDirectory {
     }
   }
 
+  /**
+   * Makes the directory and those above it, each when the one above is there for good. So of those that an opening before
+   * this one made and did not come to sync, there is one at most: the last, and nothing is in it yet.
+   */
   async #makeDirectory(): Promise<void> {
     const { fileSystem } = this.#disk
     const status = await fileSystem.stat(this.directory)
-    if (status?.isDirectory) return
-    if (status !== undefined) throw this.#invalid('is a file: give the path of a directory')
-    const topmost = await fileSystem.makeDirectory(this.directory)
-    if (topmost === undefined) return
-    for (let made = this.directory; made.length >= topmost.length; made = dirname(made)) {
-      await fileSystem.syncDirectory(dirname(made))
+    if (status !== undefined && !status.isDirectory) throw this.#invalid('is a file: give the path of a directory')
+    const missing: string[] = []
+    let there = this.directory
+    for (let found = status; found === undefined && dirname(there) !== there; found = await fileSystem.stat(there)) {
+      missing.unshift(there)
+      there = dirname(there)
+    }
+    if (missing.length === 0 && (await fileSystem.stat(join(this.directory, LAYOUT_FILE))) !== undefined) return
+    try {
+      await fileSystem.syncDirectory(dirname(there))
+    } catch (error) {
+      // Who may not read it has made nothing in it either.
+      if (!['EACCES', 'EPERM'].includes(errorCode(error) ?? '')) throw error
+    }
+    for (const directory of missing) {
+      await fileSystem.makeDirectory(directory)
+      await fileSystem.syncDirectory(dirname(directory))
     }
   }
 

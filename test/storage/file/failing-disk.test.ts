@@ -1,3 +1,4 @@
+import { Broker, Topic } from 'ottla'
 import { describe, expect, it } from 'vitest'
 import { FileStorage } from '../../../src/storage/file/file-storage.js'
 import type { FileStorageOptions } from '../../../src/storage/file/file-storage-options.js'
@@ -245,6 +246,40 @@ describe('a read', () => {
     expect(disk.count('read', '.log')).toBe(0)
     await storage.close()
   })
+})
+
+describe('a new directory', () => {
+  it.each(['/data', '/a/b/data'])(
+    '%s of which a sync of names fails is there for good once the next opening has acknowledged something',
+    async (place) => {
+      const disk = new SimulatedFileSystem()
+      const open = () => Broker.open({ storage: new FileStorage(place, { fileSystem: disk }) })
+      let syncs = 0
+      const mostSyncs = 12
+      let refusals = 0
+      for (let failing = 0; failing < mostSyncs; failing++) {
+        syncs = 0
+        disk.plan = ({ act }) => (act === 'syncDirectory' && syncs++ === failing ? 'EIO' : undefined)
+        try {
+          await (await open()).close()
+          break
+        } catch (error) {
+          expect(error).toMatchObject({ code: 'OTTLA_STORAGE_FAILED' })
+          refusals++
+        }
+      }
+      expect(refusals).toBeGreaterThan(0)
+      disk.plan = () => undefined
+      const broker = await open()
+      const topic = new Topic('orders')
+      await broker.topic(topic)
+      await broker.producer().send(topic, { value: 1 })
+      const left = await Broker.open({ storage: new FileStorage(place, { fileSystem: disk.crash() }) })
+      expect(await left.topics()).toEqual(['orders'])
+      await left.close()
+      await broker.close()
+    },
+  )
 })
 
 describe('a drop', () => {
