@@ -39,7 +39,9 @@ export function ottla({ payloads, rounds, listeners = 1, partitions = 1, run, se
   }
 
   async function open() {
-    const broker = await Broker.open({ storage: new MemoryStorage({ maxBytes: 64 * 2 ** 20, lossy: true }) })
+    // Beside the segments that each partition writes to, which no partition gives up.
+    const maxBytes = (64 + 2 * partitions) * 2 ** 20
+    const broker = await Broker.open({ storage: new MemoryStorage({ maxBytes, lossy: true }) })
     await broker.topic(topic)
     for (const [index, ofGroup] of arrivals.entries()) {
       await run(broker.consumerGroup(`group-${index}`, { topics: [topic] }), ofGroup)
