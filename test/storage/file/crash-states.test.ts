@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { crashesOf } from './crash-search.js'
 import { EVERY_STEP, randomSteps } from './crash-workload.js'
 
-// Many disks are opened, which takes its time on a machine that is busy.
+// test/deep does more of them, and 'interval' too. Many disks are opened, which takes its time on a machine that is busy.
 describe('a power cut', { timeout: 60_000 }, () => {
   it('after any call of any step leaves what was synced, in every way that it may leave the rest', async () => {
     const { failures, checked } = await crashesOf(EVERY_STEP, { seed: 1, random: 1, limit: 3 })
@@ -11,13 +11,10 @@ describe('a power cut', { timeout: 60_000 }, () => {
     expect(checked).toBeGreaterThan(400)
   })
 
-  it.each(['interval', 'os'] as const)(
-    "with durability '%s' takes an end of a log, and no middle",
-    async (durability) => {
-      const { failures } = await crashesOf(EVERY_STEP, { seed: 2, random: 1, limit: 3, durability })
-      expect(failures).toEqual([])
-    },
-  )
+  it("with durability 'os' takes an end of a log, and no middle", async () => {
+    const { failures } = await crashesOf(EVERY_STEP, { seed: 2, random: 1, limit: 2, durability: 'os' })
+    expect(failures).toEqual([])
+  })
 
   it('loses nothing that was synced in random workloads', async () => {
     await fc.assert(
@@ -25,7 +22,7 @@ describe('a power cut', { timeout: 60_000 }, () => {
         const { failures } = await crashesOf(randomSteps(seed, 15), { seed, random: 1, limit: 3 })
         expect(failures).toEqual([])
       }),
-      { numRuns: 5 },
+      { numRuns: 2 },
     )
   })
 })

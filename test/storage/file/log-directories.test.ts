@@ -15,7 +15,7 @@ const directory = temporaryDirectories()
 describe('the storage suite with three directories', () => {
   const places = new Map<unknown, readonly string[]>()
   const at = (directories: readonly string[]): LogDirectories => {
-    const storage = new LogDirectories(directories)
+    const storage = new LogDirectories(directories, { durability: 'os' })
     places.set(storage, directories)
     return storage
   }
