@@ -100,8 +100,9 @@ export interface Client extends AsyncDisposable {
    * Sends the messages of a dead-letter topic again, each to the topic and partition that it came from, as it was: key,
    * value, headers and time. Up to what is there now; a message that was sent again is not when called again. Nothing is
    * removed from the dead-letter topic: what is dealt with is kept as the offsets of the group `<topic>.redrive`.
-   * Rejects with what a send rejects with, and with OTTLA_UNKNOWN_TOPIC_OR_PARTITION; of what was sent last, up to 256
-   * messages of a partition are then sent once more by the next call.
+   * Rejects with what a send rejects with, when all the others are sent; the next call tries again what failed. Rejects
+   * with OTTLA_UNKNOWN_TOPIC_OR_PARTITION without the topic. Where the process or the storage fails, up to 256 messages of a
+   * partition that were sent last are sent once more by the next call.
    */
   redrive(deadLetterTopic: AnyTopic | string, options?: RedriveOptions): Promise<RedriveResult>
   /** Members leave, producers flush, then everything is let go. May be called more than once. */

@@ -66,6 +66,8 @@ export class Redrive {
   readonly #partitionCounts = new Map<string, number>()
   #redriven = 0
   #left = 0
+  /** Of the first message that could not be sent. */
+  #failure: { readonly error: unknown } | undefined
 
   /** Throws OTTLA_INVALID_ARGUMENT. */
   constructor(context: RedriveContext, name: string, options: RedriveOptions = {}) {
@@ -78,7 +80,7 @@ export class Redrive {
       throw invalid(`Messages of ${name} cannot be redriven to ${name} itself: name another topic`)
   }
 
-  /** Up to what is there when it begins. */
+  /** Up to what is there when it begins. Throws for a message that cannot be sent when all the others are dealt with. */
   async run(): Promise<RedriveResult> {
     const { engine } = this.#context
     this.#options.signal?.throwIfAborted()
@@ -94,6 +96,7 @@ export class Redrive {
       const left = parseRanges(committed[index]?.metadata ?? '').filter((offset) => offset >= start)
       await this.#partition(at, dealtWith, left, ends[index] as number)
     }
+    if (this.#failure !== undefined) throw this.#failure.error
     return { redriven: this.#redriven, left: this.#left }
   }
 
@@ -132,18 +135,27 @@ export class Redrive {
     if (page.length > 0) await this.#sendPage(at, page, isLeft, Math.max(reached, end))
   }
 
-  /** `left` is what was left of all pages. */
+  /** `left` is what was left of all pages: to it goes what cannot be sent, so that it holds up nothing else. */
   async #sendPage(at: TopicPartition, page: readonly Sorted[], left: Set<number>, reached: number): Promise<void> {
     const { engine } = this.#context
     for (const { message, isWanted } of page) {
       if (isWanted) left.delete(message.offset)
       else left.add(message.offset)
     }
-    const metadata = formatRanges([...left].sort((a, b) => a - b))
     // Before anything is sent, or it would be sent again by the next call.
-    if (metadata.length > LONGEST_METADATA) throw tooManyLeft(at, page[0]?.message.offset ?? reached)
+    if (formatRanges(left).length > LONGEST_METADATA) throw tooManyLeft(at, page[0]?.message.offset ?? reached)
     const wanted = page.filter(({ isWanted }) => isWanted)
-    await Promise.all(wanted.map(({ message, letter }) => this.#send(message, letter)))
+    const sent = await Promise.allSettled(wanted.map(({ message, letter }) => this.#send(message, letter)))
+    let failed = 0
+    for (const [index, outcome] of sent.entries()) {
+      if (outcome.status === 'fulfilled') continue
+      failed++
+      left.add((wanted[index] as Sorted).message.offset)
+      this.#failure ??= { error: outcome.reason }
+    }
+    const metadata = formatRanges(left)
+    // Where they cannot be kept track of one by one, the page is sent again as a whole: rather twice than never.
+    if (metadata.length > LONGEST_METADATA) throw this.#failure?.error
     const [outcome] = await engine.commitOffsets({
       groupId: this.#groupId,
       memberId: '',
@@ -152,7 +164,7 @@ export class Redrive {
       offsets: [{ ...at, offset: reached, metadata }],
     })
     if (outcome?.error) throw outcome.error
-    this.#redriven += wanted.length
+    this.#redriven += wanted.length - failed
     this.#left += page.length - wanted.length
   }
 
@@ -187,9 +199,9 @@ function originalHeaders({ headers }: Message<Uint8Array, Uint8Array>): [string,
 }
 
 /** '3-5,9' of 3, 4, 5 and 9. */
-function formatRanges(offsets: readonly number[]): string {
+function formatRanges(offsets: ReadonlySet<number>): string {
   const ranges: { first: number; last: number }[] = []
-  for (const offset of offsets) {
+  for (const offset of [...offsets].sort((a, b) => a - b)) {
     const range = ranges[ranges.length - 1]
     if (range !== undefined && range.last === offset - 1) range.last = offset
     else ranges.push({ first: offset, last: offset })

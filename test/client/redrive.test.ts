@@ -117,6 +117,30 @@ describe('redrive', () => {
     expect(valuesOf(await since(broker, orders, 0))).toEqual(['a', 'b'])
   })
 
+  it('sends all the others where some cannot be sent, none twice, and keeps those', async () => {
+    const broker = await withDeadLetters([])
+    const gone = await broker.topic(new Topic<string>('gone', { partitions: 1, value: string() }))
+    // The topic of every tenth one is not there, over two pages of partition 0.
+    const [lost, kept] = [range(0, 59).map((number) => number * 10), range(0, 599)]
+    await broker.producer().send(
+      new Topic(dead, { value: string() }),
+      kept.map((number) => ({
+        value: `${number}`,
+        partition: number % 2,
+        headers: { ...letter(number), ...(lost.includes(number) ? { 'ottla.original.topic': 'gone' } : {}) },
+      })),
+    )
+    await broker.deleteTopic(gone)
+    for (const _ of range(0, 1)) {
+      await expect(broker.redrive(dead)).rejects.toEqual(code('OTTLA_UNKNOWN_TOPIC_OR_PARTITION'))
+      const values = valuesOf(await since(broker, orders, 0)).map(Number)
+      expect(values.sort((a, b) => a - b)).toEqual(kept.filter((number) => !lost.includes(number)))
+    }
+    await broker.topic(gone)
+    expect(await broker.redrive(dead)).toEqual({ redriven: lost.length, left: 0 })
+    expect(await broker.redrive(dead)).toEqual({ redriven: 0, left: 0 })
+  })
+
   it('sends more than a page, and by key where its partition is not there', async () => {
     const broker = await withDeadLetters(range(0, 599).map(String))
     const single = await broker.topic(new Topic<string>('single', { partitions: 1, value: string() }))
