@@ -258,6 +258,11 @@ export class IdempotentSender {
 
   #backOff(goOn: () => void): void {
     if (this.#cancelBackoff !== undefined) return
+    // Each batch behind the one that was given up has its last try at once, too.
+    if (this.#isClosing) {
+      goOn()
+      return
+    }
     this.#goOn = goOn
     this.#cancelBackoff = this.#options.clock.schedule(() => this.#endBackoff(), this.#backoffMs(), { keepAlive: true })
     this.#options.onProgress()

@@ -266,20 +266,24 @@ describe('a retry', () => {
     expect((await broker.metrics()).producers.retries).toBe(0)
   })
 
-  it('is tried once more by close, at once, and all that waits settles though no time passes', async () => {
-    const { faults } = await faulty()
-    const clock = new ManualClock()
-    const producer = faults.producer(clock, { ...ONE_EACH, maxInFlightBytes: 100 })
-    faults.fate = () => 'fail'
-    const sends = upTo(10).map((value) => producer.send(orders, { value }))
-    const outcomes = Promise.allSettled(sends)
-    expect(await outcomeNow(Promise.race(sends))).toBe('pending')
-    const calls = faults.calls
-    expect(await outcomeNow(producer.close(), 500)).toBe('resolved')
-    for (const { status } of await outcomes) expect(status).toBe('rejected')
-    expect(faults.calls).toBe(calls + 10)
-    expect(clock.pendingTimers).toBe(0)
-  })
+  it.each([0, 1])(
+    'is tried once more by close, at once, and all that waits settles though no time passes (%i sent)',
+    async (before) => {
+      const { faults } = await faulty()
+      const clock = new ManualClock()
+      const producer = faults.producer(clock, { ...ONE_EACH, maxInFlightBytes: 100 })
+      for (const value of upTo(before)) await producer.send(orders, { value })
+      faults.fate = () => 'fail'
+      const sends = upTo(10).map((value) => producer.send(orders, { value }))
+      const outcomes = Promise.allSettled(sends)
+      expect(await outcomeNow(Promise.race(sends))).toBe('pending')
+      const calls = faults.calls
+      expect(await outcomeNow(producer.close(), 500)).toBe('resolved')
+      for (const { status } of await outcomes) expect(status).toBe('rejected')
+      expect(faults.calls).toBe(calls + 10)
+      expect(clock.pendingTimers).toBe(0)
+    },
+  )
 
   it('is what idle waits for, and says so where only time could help', async () => {
     const storage = new HeldStorage()
