@@ -81,6 +81,8 @@ export let createConsumerGroup: (context: GroupContext, id: string, options: Gro
 export let memberProgress: (member: AnyGroup, group: ActiveGroup | undefined, log: ProgressView) => MemberProgress
 /** The id that the coordinator gave the member last; empty where it has none. */
 export let memberId: (member: AnyGroup) => string
+/** True where the place of the member is kept when it closes. */
+export let isStatic: (member: AnyGroup) => boolean
 /** Ends the member. Unlike `close`, it can be waited for from anywhere but a handler of this member. */
 export let closeMember: (member: AnyGroup) => Promise<void>
 /** The partitions that the member holds, and how many of them a handler works on. */
@@ -134,6 +136,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
     createConsumerGroup = (context, id, options) => new ConsumerGroup(context, id, options)
     memberProgress = (member, group, log) => member.#progress(group, log)
     memberId = (member) => member.#membership.identity.memberId
+    isStatic = (member) => member.#membership.identity.instanceId !== null
     closeMember = (member) => member.#leaveLoop()
     memberLoad = (member) => {
       const loops = [...member.#held.loops.values()]

@@ -4,7 +4,7 @@ import { decodeAssignment } from '../protocol/consumer-protocol.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import type { ClientListener } from './client.js'
-import { type AnyGroup, commitDue, memberId, memberProgress, takeUnheardFailure } from './consumer-group.js'
+import { type AnyGroup, commitDue, isStatic, memberId, memberProgress, takeUnheardFailure } from './consumer-group.js'
 import { throwUncaught } from './events.js'
 import type { ProgressView } from './member-progress.js'
 import { CONSUMER_PROTOCOL_TYPE } from './membership.js'
@@ -74,7 +74,11 @@ export class IdleWatch implements ClientListener {
 
   onEnd(member: AnyGroup, failure: OttlaError | undefined): void {
     this.#members.delete(member)
-    this.#absent.add(memberId(member))
+    if (isStatic(member)) {
+      // Or those that come and go would add up where nobody calls `idle`.
+      this.#forgetAbsent(this.#view.activeGroups())
+      this.#absent.add(memberId(member))
+    }
     if (failure !== undefined) this.#failed.set(member, failure)
     this.onProgress()
   }
