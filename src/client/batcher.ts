@@ -67,6 +67,11 @@ export class Batcher {
     return this.#underWay.size === 0 && (this.#open === undefined || this.#cancelLinger !== undefined)
   }
 
+  /** True where every record is settled. */
+  get isEmpty(): boolean {
+    return this.#open === undefined && this.#underWay.size === 0
+  }
+
   /** Resolves with where the record went. Without a timestamp it is that of this turn; `bytes` is the bound of its size. */
   append(
     timestamp: number | undefined,

@@ -60,6 +60,11 @@ export class StickyPartitioner {
     if (choice?.partition === partition) choice.isClosed = true
   }
 
+  /** For a topic that is gone. */
+  forget(topic: string): void {
+    this.#choices.delete(topic)
+  }
+
   #otherThan(previous: number, partitionCount: number): number {
     if (previous >= partitionCount || partitionCount === 1) return this.#below(partitionCount)
     const partition = this.#below(partitionCount - 1)

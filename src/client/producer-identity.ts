@@ -52,10 +52,15 @@ export class ProducerIdentity {
 
   /** One that is newer than `old`, in which sequences begin anew. Kafka's client bumps the epoch by itself, too. */
   after(old: Identity): Identity | Promise<Identity> {
-    const current = this.#current
-    if (current !== old) return this.get()
-    this.#current = current.producerEpoch < LAST_EPOCH ? nextEpoch(current) : undefined
+    if (this.#current === old) this.moveOn()
     return this.get()
+  }
+
+  /** From now on `get` gives one that is newer. Partitions that know the old one go on with it. */
+  moveOn(): void {
+    const current = this.#current
+    if (current === undefined) return
+    this.#current = current.producerEpoch < LAST_EPOCH ? nextEpoch(current) : undefined
   }
 
   /** Gives the id to whoever needs one next. */

@@ -68,6 +68,8 @@ interface Destination {
   readonly batchers: (Batcher | undefined)[]
 }
 
+const LOOK_FOR_GONE_AT = 64
+
 export let createProducer: (context: ProducerContext, options: ProducerOptions | undefined) => Producer
 export let pendingSends: (producer: Producer) => PendingSends
 
@@ -87,6 +89,8 @@ export class Producer implements AsyncDisposable {
   readonly #identity: ProducerIdentity | undefined
   readonly #sticky = new StickyPartitioner()
   readonly #destinations = new Map<string, Destination>()
+  /** How many of them there are when those are looked for whose topics are gone. */
+  #lookForGoneAt = LOOK_FOR_GONE_AT
   readonly #waiting = new SendQueue<WaitingSend>(({ sender }, reason) => {
     sender.failed(reason)
     // What stands behind it may be smaller.
@@ -312,8 +316,10 @@ export class Producer implements AsyncDisposable {
       }
       this.#waiting.shift()
       const destination = this.#destination(topic)
-      if (destination === undefined) this.#refuse(sender, failure)
-      else {
+      if (destination === undefined) {
+        this.#forgetIfGone(topic.name, failure)
+        this.#refuse(sender, failure)
+      } else {
         try {
           this.#appendAll(topic, destination, messages, sender)
         } catch (error) {
@@ -420,10 +426,33 @@ export class Producer implements AsyncDisposable {
     if (destination === undefined) {
       const made: Destination = { known, plainBytes: this.#plainBytesFor(known), batchers: [] }
       this.#destinations.set(topic, made)
+      if (this.#destinations.size >= this.#lookForGoneAt) void this.#lookForGone()
       return made
     }
     if (destination.known !== known) this.#renew(destination, known)
     return destination
+  }
+
+  /** Topics that are gone, and that nobody sends to again, would add up. */
+  async #lookForGone(): Promise<void> {
+    const { clock, topics } = this.#context
+    this.#lookForGoneAt = Number.POSITIVE_INFINITY
+    for (const topic of [...this.#destinations.keys()]) {
+      await topics.lookUp(topic).catch((error: unknown) => this.#forgetIfGone(topic, error))
+      if (clock.turnIsSpent()) await clock.nextTurn()
+    }
+    this.#lookForGoneAt = Math.max(LOOK_FOR_GONE_AT, 2 * this.#destinations.size)
+  }
+
+  /** Once nothing is on its way to it. */
+  #forgetIfGone(topic: string, error: unknown): void {
+    if (!isUnknownTopic(error) || this.#context.topics.get(topic) !== undefined) return
+    const batchers = this.#destinations.get(topic)?.batchers
+    if (batchers === undefined || batchers.some((batcher) => batcher?.isEmpty === false)) return
+    this.#destinations.delete(topic)
+    this.#sticky.forget(topic)
+    // Should it be there after all, what is sent then must not be taken for a repetition of what it holds.
+    this.#identity?.moveOn()
   }
 
   /** The batchers stay, and so does the order of what they have under way. */
@@ -468,7 +497,7 @@ export class Producer implements AsyncDisposable {
         if (error === undefined) counters.acknowledged(records, sizeInBytes)
         else counters.failed(records)
         if (closedAt >= 0) counters.took(clock.monotonic() - closedAt)
-        if (OttlaError.is(error) && error.code === 'OTTLA_UNKNOWN_TOPIC_OR_PARTITION') topics.forget(topic.name)
+        if (isUnknownTopic(error)) topics.forget(topic.name)
         if (this.#waiting.size > 0) void this.#admit()
         onProgress()
       },
@@ -512,6 +541,10 @@ export class Producer implements AsyncDisposable {
     const waitForTime = count > 0 && isTold && batchers.every((batcher) => batcher?.waitsForTime !== false)
     return { count, waitForTime }
   }
+}
+
+function isUnknownTopic(error: unknown): boolean {
+  return OttlaError.is(error) && error.code === 'OTTLA_UNKNOWN_TOPIC_OR_PARTITION'
 }
 
 /** The outcome, or the reason of the abort if that comes first. */

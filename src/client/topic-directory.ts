@@ -1,4 +1,5 @@
 import type { Engine, TopicMetadata } from '../engine/engine.js'
+import { OttlaError } from '../errors.js'
 
 /** What a producer must know of a topic. */
 export interface KnownTopic {
@@ -71,6 +72,12 @@ export class TopicDirectory {
         this.#revision++
       }
       return topic
+    } catch (error) {
+      if (counts() && OttlaError.is(error) && error.code === 'OTTLA_UNKNOWN_TOPIC_OR_PARTITION') {
+        this.#learnt.delete(name)
+        this.#revision++
+      }
+      throw error
     } finally {
       if (counts()) this.#lookups.delete(name)
     }

@@ -15,6 +15,7 @@ import { ManualClock } from 'ottla/testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { brokers, codeOf, contentsOf, nextTurn, outcomeNow, refusal } from './brokers.js'
 import { HeldStorage } from './held-storage.js'
+import { batchesOf } from './idempotence.js'
 
 const openBroker = brokers()
 const orders = new Topic('orders', { value: json<number | string>() })
@@ -232,6 +233,34 @@ describe('send', () => {
     )
     for (const { partition } of sent) expect(partition).toBeLessThan(2)
   })
+
+  it.each(['that a send found gone', 'that nobody sent to again'])(
+    'begins anew in a topic that was made again, and forgets the one before it (%s)',
+    async (how) => {
+      const broker = await openBroker()
+      const producer = broker.producer()
+      for (const value of [1, 2]) {
+        await broker.topic(orders)
+        await producer.send(orders, { value })
+        await broker.deleteTopic(orders)
+        if (how === 'that a send found gone') {
+          expect(await codeOf(() => producer.send(orders, { value }))).toBe('OTTLA_UNKNOWN_TOPIC_OR_PARTITION')
+          continue
+        }
+        // What is gone is looked for now and then, as further topics come.
+        for (let count = 0; count < 200; count++) {
+          const other = await broker.topic(new Topic(`other.${value}.${count}`, { value: json<number>() }))
+          await producer.send(other, { value })
+          await broker.deleteTopic(other)
+        }
+      }
+      await broker.topic(orders)
+      expect(await producer.send(orders, { value: 3 })).toMatchObject({ offset: 0 })
+      const [batch] = await batchesOf(broker)
+      expect(batch?.baseSequence).toBe(0)
+      expect(batch?.producerEpoch).toBeGreaterThan(0)
+    },
+  )
 
   it('goes to new partitions as soon as the topic has them, without losing or doubling what is under way', async () => {
     const broker = await openBroker()
