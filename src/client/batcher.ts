@@ -131,6 +131,11 @@ export class Batcher {
     this.#sender?.hurry()
   }
 
+  /** From now on the partition may be another one that has its name. */
+  beginAlone(): void {
+    this.#sender?.beginAlone()
+  }
+
   #nextBatch(): OpenBatch {
     this.#close()
     const open = this.#options.batches.take()

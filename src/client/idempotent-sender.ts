@@ -45,6 +45,10 @@ const MAX_BACKOFF_MS = 1000
  * all the same, and is known by that alone. Where a batch was given up, its number may never come, and the next one that
  * is out of order shows that it did not: neither that nor those behind it are in the log. Only then the epoch is bumped,
  * and their numbers begin anew.
+ *
+ * A log that has forgotten the producer, after a day without a batch, say, takes any number for the first: where the
+ * oldest batch under way fails and the next one does not, the oldest is out of order. It goes on in a new epoch, too, as
+ * in Kafka's client, but first whatever may be in the log all the same is sent again under its old number.
  */
 export class IdempotentSender {
   readonly #options: IdempotentSenderOptions
@@ -60,6 +64,8 @@ export class IdempotentSender {
   readonly #stamp = { producerId: -1, producerEpoch: -1, baseSequence: 0 }
   #isRecovering = false
   #isIdentityWanted = false
+  /** Those of `#sent` that were refused, and may be in the log all the same. */
+  readonly #inDoubt = new Set<OpenBatch>()
   /** A batch was given up: what has a later sequence may be out of order. */
   #hasGap = false
   /** It is. */
@@ -97,6 +103,11 @@ export class IdempotentSender {
     if (this.#cancelBackoff === undefined) return
     this.#cancelBackoff()
     this.#endBackoff()
+  }
+
+  /** From now on the log may be one that does not know this producer, and takes any sequence for the first. */
+  beginAlone(): void {
+    this.#limit = Math.min(this.#limit, 1)
   }
 
   #begin(batch: OpenBatch): void {
@@ -139,12 +150,18 @@ export class IdempotentSender {
     this.#isRecovering = true
     this.#limit = 0
     const isOldest = this.#sent[0] === batch
+    // What is sent again is alone under way.
+    const isTriedAlone = isOldest || this.#inDoubt.has(batch)
     const code = OttlaError.is(error) ? error.code : undefined
     if (code === 'OTTLA_INVALID_PRODUCER_EPOCH') this.#options.identity.fencedBy = error as OttlaError
-    // Because one before it is not in the log yet, or never will be.
-    const isFollower = code === 'OTTLA_OUT_OF_ORDER_SEQUENCE' && (!isOldest || this.#hasGap)
-    if (isFollower) this.#needsNewEpoch ||= isOldest
-    else if (!isRetriable(error) || (isOldest && !this.#mayFailAgain())) {
+    // Because one before it is not in the log yet, or never will be, or the log forgot them all. Not the first of an epoch.
+    const isFollower =
+      code === 'OTTLA_OUT_OF_ORDER_SEQUENCE' && (!isOldest || this.#hasGap || batch.closed?.baseSequence !== 0)
+    if (isFollower) {
+      this.#inDoubt.delete(batch)
+      this.#needsNewEpoch ||= isOldest
+    } else if (isRetriable(error) && (!isTriedAlone || this.#mayFailAgain())) this.#inDoubt.add(batch)
+    else {
       this.#forget(batch)
       this.#hasGap = true
       // Where retries did not help, those behind it are tried once each, or a queue would take its length times as long.
@@ -159,14 +176,16 @@ export class IdempotentSender {
     if (this.#atEngine > 0) return
     const { fencedBy } = this.#options.identity
     if (fencedBy !== undefined) this.#failAll(fencedBy)
-    else if (this.#needsNewEpoch || (this.#hasGap && this.#sent.length === 0)) this.#beginAnew()
-    else if (this.#failures > 0) this.#backOff(() => this.#resend())
+    else if (this.#inDoubt.size === 0 && (this.#needsNewEpoch || (this.#hasGap && this.#sent.length === 0))) {
+      this.#beginAnew()
+    } else if (this.#failures > 0) this.#backOff(() => this.#resend())
     else this.#resend()
   }
 
+  /** The oldest; before a new epoch begins, the oldest of those in doubt. */
   #resend(): void {
-    const [oldest] = this.#sent
-    if (oldest === undefined) {
+    const next = this.#needsNewEpoch ? this.#sent.find((batch) => this.#inDoubt.has(batch)) : this.#sent[0]
+    if (next === undefined) {
       this.#isRecovering = false
       if (this.#waiting.length === 0) this.#failures = 0
       // One alone, until the log knows this producer: of one that it does not know it takes any sequence for the first.
@@ -176,7 +195,7 @@ export class IdempotentSender {
     }
     this.#options.counters.retries++
     this.#options.onProgress()
-    this.#produce(oldest)
+    this.#produce(next)
   }
 
   /** In a new epoch, what was sent, none of which is in the log, gets new sequences. */
@@ -276,12 +295,14 @@ export class IdempotentSender {
   #failAll(error: unknown): void {
     this.#isRecovering = false
     this.#needsNewEpoch = false
+    this.#inDoubt.clear()
     for (const batch of [...this.#sent.splice(0), ...this.#waiting.splice(0)]) {
       this.#options.onSettled(batch, { error })
     }
   }
 
   #forget(batch: OpenBatch): void {
+    this.#inDoubt.delete(batch)
     if (this.#sent[0] === batch) {
       this.#sent.shift()
       return

@@ -68,6 +68,7 @@ interface Destination {
   readonly batchers: (Batcher | undefined)[]
 }
 
+/** With fewer topics than these it is not worth looking whether they are still there. */
 const LOOK_FOR_GONE_AT = 64
 
 export let createProducer: (context: ProducerContext, options: ProducerOptions | undefined) => Producer
@@ -457,11 +458,13 @@ export class Producer implements AsyncDisposable {
 
   /** The batchers stay, and so does the order of what they have under way. */
   #renew(destination: Destination, known: KnownTopic): void {
+    const isAnother = destination.known.topicId !== known.topicId
     destination.known = known
     destination.plainBytes = this.#plainBytesFor(known)
     for (const batcher of destination.batchers) {
       if (batcher === undefined) continue
       void batcher.flush()
+      if (isAnother) batcher.beginAlone()
       batcher.batchBytes = this.#batchBytesFor(known)
     }
   }

@@ -3,6 +3,7 @@ import { OttlaError } from '../errors.js'
 
 /** What a producer must know of a topic. */
 export interface KnownTopic {
+  readonly topicId: string
   readonly partitionCount: number
   readonly maxMessageBytes: number
 }
@@ -105,12 +106,17 @@ export class TopicDirectory {
     const [described] = await this.#engine.describeConfigs([{ type: 'topic', name }])
     if (described?.error) throw described.error
     const limit = described?.entries.find((entry) => entry.name === 'max.message.bytes')
-    return { partitionCount: topic.partitionCount, maxMessageBytes: Number(limit?.value) }
+    const { topicId, partitionCount } = topic
+    return { topicId, partitionCount, maxMessageBytes: Number(limit?.value) }
   }
 }
 
 function isSame(one: KnownTopic, other: KnownTopic): boolean {
-  return one.partitionCount === other.partitionCount && one.maxMessageBytes === other.maxMessageBytes
+  return (
+    one.topicId === other.topicId &&
+    one.partitionCount === other.partitionCount &&
+    one.maxMessageBytes === other.maxMessageBytes
+  )
 }
 
 /** One topic's metadata. Rejects with its error, such as OTTLA_UNKNOWN_TOPIC_OR_PARTITION. */

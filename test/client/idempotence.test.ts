@@ -6,7 +6,7 @@ import { batchOf } from '../../src/testing/engine-under-test.js'
 import { SimulatedFileSystem } from '../../src/testing/simulated-file-system.js'
 import { systemClock } from '../../src/time/clock.js'
 import { brokers, codeOf, nextTurn, outcomeNow } from './brokers.js'
-import { FaultyEngine, fates } from './faulty-engine.js'
+import { type Fate, FaultyEngine, fates } from './faulty-engine.js'
 import { HeldStorage } from './held-storage.js'
 import { batchesOf, ONE_EACH, onceAndInOrder, onceUnlessRefused, orders, upTo, valuesOf } from './idempotence.js'
 
@@ -84,6 +84,56 @@ describe('an idempotent producer', () => {
       [1, 1],
       [1, 2],
     ])
+  })
+
+  it('sends the first batch to a topic that was made again alone, so that its order holds where that fails', async () => {
+    const { broker, faults } = await faulty()
+    const producer = faults.producer(systemClock, ONE_EACH)
+    await producer.send(orders, { value: 0 })
+    await broker.deleteTopic(orders)
+    await broker.topic(orders)
+    await nextTurn()
+    faults.fate = (call) => (call === 1 ? 'fail' : 'pass')
+    const sent = await Promise.all(upTo(7).map((value) => producer.send(orders, { value })))
+    expect(sent.map(({ offset }) => offset)).toEqual(upTo(7))
+    expect(await valuesOf(broker)).toEqual(upTo(7))
+  })
+
+  it.each([
+    ['fail', 'pass', 'pass'],
+    ['fail', 'lose', 'pass'],
+    ['fail', 'pass', 'lose'],
+    ['fail', 'fail', 'lose'],
+    ['fail', 'lose', 'lose', 'pass', 'fail', 'lose', 'fail'],
+  ] as Fate[][])('loses and doubles nothing where a partition has forgotten it: %s, %s, %s', async (...plan) => {
+    const clock = new ManualClock()
+    const broker = await openBroker({ clock, config: { producerIdExpirationMs: 1000 } })
+    await broker.topic(orders)
+    const faults = new FaultyEngine(broker[ENGINE].engine)
+    const producer = faults.producer(systemClock, { ...ONE_EACH, retryBackoffMs: 0 })
+    await producer.send(orders, { value: 0 })
+    // Two others, since it is when one comes that those are looked for which sent nothing for so long.
+    for (const value of [1, 2]) {
+      await clock.advance(600_000)
+      const other = new FaultyEngine(broker[ENGINE].engine).producer(systemClock)
+      await other.send(orders, { value })
+    }
+    const begun = faults.calls
+    faults.fate = (call) => plan[call - begun] ?? 'pass'
+    const values = [3, 4, 5, 6]
+    const sent = await Promise.all(values.map((value) => producer.send(orders, { value })))
+    const found = await valuesOf(broker)
+    expect([...found].sort()).toEqual(upTo(7))
+    expect(sent.map(({ offset }) => found[offset])).toEqual(values)
+  })
+
+  it('gives up a batch that is out of order in a new epoch, too', async () => {
+    const { faults } = await faulty()
+    const producer = faults.producer(systemClock, ONE_EACH)
+    await producer.send(orders, { value: 0 })
+    faults.fate = () => new OttlaError('OTTLA_OUT_OF_ORDER_SEQUENCE', 'No')
+    expect(await codeOf(() => producer.send(orders, { value: 1 }))).toBe('OTTLA_OUT_OF_ORDER_SEQUENCE')
+    expect(faults.calls).toBe(3)
   })
 
   it('that another one has fenced is told so, and sends nothing more to any partition', async () => {

@@ -60,7 +60,7 @@ describe('what a directory of topics knows', () => {
     const directory = new TopicDirectory(engine)
     expect(directory.lookUp('orders')).toBe(directory.lookUp('orders'))
     await expect(directory.lookUp('payments')).rejects.toMatchObject({ code: 'OTTLA_UNKNOWN_TOPIC_OR_PARTITION' })
-    expect(await directory.lookUp('orders')).toEqual({ partitionCount: 2, maxMessageBytes: 1_048_588 })
+    expect(await directory.lookUp('orders')).toMatchObject({ partitionCount: 2, maxMessageBytes: 1_048_588 })
     await engine.close()
   })
 })
