@@ -5,6 +5,7 @@ import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { DEAD_LETTER_HEADERS, type DeadLetter, deadLetterOf } from './dead-letters.js'
 import type { Message } from './message.js'
+import { OffsetRanges } from './offset-ranges.js'
 import { aFunction, aSignal, checkOptions, describe, invalid, type OptionRule } from './options.js'
 import { partitionName } from './partition-name.js'
 import { resolvePosition } from './position.js'
@@ -93,7 +94,7 @@ export class Redrive {
     for (const [index, at] of places.entries()) {
       const start = starts[index] as number
       const dealtWith = Math.max(committed[index]?.offset ?? -1, start)
-      const left = parseRanges(committed[index]?.metadata ?? '').filter((offset) => offset >= start)
+      const left = OffsetRanges.parse(committed[index]?.metadata ?? '', start, dealtWith)
       await this.#partition(at, dealtWith, left, ends[index] as number)
     }
     if (this.#failure !== undefined) throw this.#failure.error
@@ -105,15 +106,13 @@ export class Redrive {
     return to === undefined || typeof to === 'string' ? to : to.name
   }
 
-  async #partition(at: TopicPartition, dealtWith: number, leftBefore: readonly number[], end: number): Promise<void> {
+  async #partition(at: TopicPartition, dealtWith: number, left: OffsetRanges, end: number): Promise<void> {
     const { engine, clock } = this.#context
     const { filter, signal } = this.#options
-    const isLeft = new Set(leftBefore)
-    const from = Math.min(leftBefore[0] ?? dealtWith, dealtWith)
     const raw = new Topic(this.#name, { key: bytes(), value: bytes() })
     const messages: AsyncIterable<unknown> = createReader(engine, clock, raw, {
       partition: at.partition,
-      from: { offset: from },
+      from: { offset: left.first ?? dealtWith },
       until: { offset: end },
     })
     let page: Sorted[] = []
@@ -122,28 +121,28 @@ export class Redrive {
       signal?.throwIfAborted()
       // As the codecs of `raw` have it.
       const found = untyped as Message<Uint8Array, Uint8Array>
-      if (found.offset < dealtWith && !isLeft.has(found.offset)) continue
+      if (found.offset < dealtWith && !left.has(found.offset)) continue
       const letter = deadLetterOf(found)
       const isKnown = letter !== undefined || this.#target !== undefined
       const isWanted = isKnown && (filter === undefined || (letter !== undefined && filter(letter, found) === true))
       page.push({ message: found, letter, isWanted })
       reached = Math.max(reached, found.offset + 1)
       if (page.length < PAGE_MESSAGES) continue
-      await this.#sendPage(at, page, isLeft, reached)
+      await this.#sendPage(at, page, left, reached)
       page = []
     }
-    if (page.length > 0) await this.#sendPage(at, page, isLeft, Math.max(reached, end))
+    if (page.length > 0) await this.#sendPage(at, page, left, Math.max(reached, end))
   }
 
   /** `left` is what was left of all pages: to it goes what cannot be sent, so that it holds up nothing else. */
-  async #sendPage(at: TopicPartition, page: readonly Sorted[], left: Set<number>, reached: number): Promise<void> {
+  async #sendPage(at: TopicPartition, page: readonly Sorted[], left: OffsetRanges, reached: number): Promise<void> {
     const { engine } = this.#context
     for (const { message, isWanted } of page) {
       if (isWanted) left.delete(message.offset)
       else left.add(message.offset)
     }
     // Before anything is sent, or it would be sent again by the next call.
-    if (formatRanges(left).length > LONGEST_METADATA) throw tooManyLeft(at, page[0]?.message.offset ?? reached)
+    if (`${left}`.length > LONGEST_METADATA) throw tooManyLeft(at, page[0]?.message.offset ?? reached)
     const wanted = page.filter(({ isWanted }) => isWanted)
     const sent = await Promise.allSettled(wanted.map(({ message, letter }) => this.#send(message, letter)))
     let failed = 0
@@ -153,7 +152,7 @@ export class Redrive {
       left.add((wanted[index] as Sorted).message.offset)
       this.#failure ??= { error: outcome.reason }
     }
-    const metadata = formatRanges(left)
+    const metadata = `${left}`
     // Where they cannot be kept track of one by one, the page is sent again as a whole: rather twice than never.
     if (metadata.length > LONGEST_METADATA) throw this.#failure?.error
     const [outcome] = await engine.commitOffsets({
@@ -196,26 +195,6 @@ function originalHeaders({ headers }: Message<Uint8Array, Uint8Array>): [string,
   const added = all.slice(-DEAD_LETTER_HEADERS.length).map(([name]) => name)
   const isParked = added.join() === DEAD_LETTER_HEADERS.join()
   return isParked ? all.slice(0, -DEAD_LETTER_HEADERS.length) : all
-}
-
-/** '3-5,9' of 3, 4, 5 and 9. */
-function formatRanges(offsets: ReadonlySet<number>): string {
-  const ranges: { first: number; last: number }[] = []
-  for (const offset of [...offsets].sort((a, b) => a - b)) {
-    const range = ranges[ranges.length - 1]
-    if (range !== undefined && range.last === offset - 1) range.last = offset
-    else ranges.push({ first: offset, last: offset })
-  }
-  return ranges.map(({ first, last }) => (first === last ? `${first}` : `${first}-${last}`)).join()
-}
-
-/** What others have written there counts as nothing. */
-function parseRanges(metadata: string): number[] {
-  if (!/^\d+(-\d+)?(,\d+(-\d+)?)*$/.test(metadata)) return []
-  return metadata.split(',').flatMap((range) => {
-    const [first, last = first] = range.split('-').map(Number)
-    return Array.from({ length: (last as number) - (first as number) + 1 }, (_, index) => (first as number) + index)
-  })
 }
 
 function tooManyLeft(at: TopicPartition, offset: number): OttlaError {

@@ -1,5 +1,6 @@
 import { type Broker, bytes, type Client, FileStorage, type Message, string, Topic } from 'ottla'
 import { describe, expect, it } from 'vitest'
+import { ENGINE } from '../../src/engine/engine-of.js'
 import { temporaryDirectories } from '../storage/file/file-rig.js'
 import { openBroker, range, Seen } from './consuming.js'
 
@@ -174,6 +175,23 @@ describe('redrive', () => {
     expect(new Set(values).size).toBe(2400)
     expect(values).toHaveLength(2400)
   })
+
+  it.each(['0-9007199254740991', '5-1', 'what others wrote'])(
+    'bears the metadata %s of its offset',
+    async (metadata) => {
+      const broker = await withDeadLetters(['a', 'b', 'c', 'd'])
+      const [outcome] = await broker[ENGINE].engine.commitOffsets({
+        groupId: `${dead}.redrive`,
+        memberId: '',
+        generationId: -1,
+        instanceId: null,
+        offsets: [{ topic: dead, partition: 0, offset: 1, metadata }],
+      })
+      expect(outcome?.error ?? null).toBe(null)
+      const { redriven } = await broker.redrive(dead)
+      expect(redriven).toBe(metadata.startsWith('0') ? 4 : 3)
+    },
+  )
 
   it('refuses what is no dead-letter topic, a wrong option and itself as the target', async () => {
     const broker = await withDeadLetters(['a'])
