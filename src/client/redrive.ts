@@ -91,6 +91,12 @@ export class Redrive {
     const starts = await resolvePosition(engine, 'earliest', places)
     const ends = await resolvePosition(engine, 'latest', places)
     const committed = await engine.fetchOffsets({ groupId: this.#groupId, partitions: places })
+    // Anew, since offsets may expire: those of a group that never has members from their commit on.
+    await this.#commit(
+      committed.flatMap(({ offset, metadata }, index) =>
+        offset < 0 ? [] : [{ ...(places[index] as TopicPartition), offset, metadata: metadata ?? '' }],
+      ),
+    )
     for (const [index, at] of places.entries()) {
       const start = starts[index] as number
       const dealtWith = Math.max(committed[index]?.offset ?? -1, start)
@@ -136,7 +142,6 @@ export class Redrive {
 
   /** `left` is what was left of all pages: to it goes what cannot be sent, so that it holds up nothing else. */
   async #sendPage(at: TopicPartition, page: readonly Sorted[], left: OffsetRanges, reached: number): Promise<void> {
-    const { engine } = this.#context
     for (const { message, isWanted } of page) {
       if (isWanted) left.delete(message.offset)
       else left.add(message.offset)
@@ -155,16 +160,21 @@ export class Redrive {
     const metadata = `${left}`
     // Where they cannot be kept track of one by one, the page is sent again as a whole: rather twice than never.
     if (metadata.length > LONGEST_METADATA) throw this.#failure?.error
-    const [outcome] = await engine.commitOffsets({
+    await this.#commit([{ ...at, offset: reached, metadata }])
+    this.#redriven += wanted.length - failed
+    this.#left += page.length - wanted.length
+  }
+
+  async #commit(offsets: readonly (TopicPartition & { offset: number; metadata: string })[]): Promise<void> {
+    if (offsets.length === 0) return
+    const outcomes = await this.#context.engine.commitOffsets({
       groupId: this.#groupId,
       memberId: '',
       generationId: -1,
       instanceId: null,
-      offsets: [{ ...at, offset: reached, metadata }],
+      offsets,
     })
-    if (outcome?.error) throw outcome.error
-    this.#redriven += wanted.length - failed
-    this.#left += page.length - wanted.length
+    for (const { error } of outcomes) if (error) throw error
   }
 
   async #send(message: Message<Uint8Array, Uint8Array>, letter: DeadLetter | undefined): Promise<void> {

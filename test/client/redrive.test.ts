@@ -1,4 +1,5 @@
 import { type Broker, bytes, type Client, FileStorage, type Message, string, Topic } from 'ottla'
+import { ManualClock } from 'ottla/testing'
 import { describe, expect, it } from 'vitest'
 import { ENGINE } from '../../src/engine/engine-of.js'
 import { temporaryDirectories } from '../storage/file/file-rig.js'
@@ -107,6 +108,19 @@ describe('redrive', () => {
     expect(await reopened.redrive(dead, { to: target })).toEqual({ redriven: 1, left: 0 })
     expect(await reopened.redrive(dead, { to: target })).toEqual({ redriven: 0, left: 0 })
     expect(valuesOf(await since(reopened, target, 0))).toEqual(['0', '1', '2', '3'])
+  })
+
+  it('remembers what was sent while it is called now and then, though offsets expire', async () => {
+    const clock = new ManualClock()
+    const day = 86_400_000
+    const opened = await openBroker({ clock, config: { offsetsRetentionMs: 7 * day } }, orders)
+    const broker = await withDeadLetters(['0', '1', '2'], opened)
+    await broker.redrive(dead, { filter: ({ errorMessage }) => errorMessage !== '2' })
+    for (const _ of range(0, 3)) {
+      await clock.advance(5 * day)
+      expect(await broker.redrive(dead, { filter: () => false })).toEqual({ redriven: 0, left: 1 })
+    }
+    expect(await broker.redrive(dead)).toEqual({ redriven: 1, left: 0 })
   })
 
   it('keeps what failed to be sent, and goes on with it in the next call', async () => {
