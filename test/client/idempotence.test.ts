@@ -6,9 +6,18 @@ import { batchOf } from '../../src/testing/engine-under-test.js'
 import { SimulatedFileSystem } from '../../src/testing/simulated-file-system.js'
 import { systemClock } from '../../src/time/clock.js'
 import { brokers, codeOf, nextTurn, outcomeNow } from './brokers.js'
-import { type Fate, FaultyEngine, fates } from './faulty-engine.js'
+import { FaultyEngine, fates } from './faulty-engine.js'
 import { HeldStorage } from './held-storage.js'
-import { batchesOf, ONE_EACH, onceAndInOrder, onceUnlessRefused, orders, upTo, valuesOf } from './idempotence.js'
+import {
+  batchesOf,
+  ONE_EACH,
+  onceAndInOrder,
+  onceThoughForgotten,
+  onceUnlessRefused,
+  orders,
+  upTo,
+  valuesOf,
+} from './idempotence.js'
 
 const openBroker = brokers()
 
@@ -99,32 +108,8 @@ describe('an idempotent producer', () => {
     expect(await valuesOf(broker)).toEqual(upTo(7))
   })
 
-  it.each([
-    ['fail', 'pass', 'pass'],
-    ['fail', 'lose', 'pass'],
-    ['fail', 'pass', 'lose'],
-    ['fail', 'fail', 'lose'],
-    ['fail', 'lose', 'lose', 'pass', 'fail', 'lose', 'fail'],
-  ] as Fate[][])('loses and doubles nothing where a partition has forgotten it: %s, %s, %s', async (...plan) => {
-    const clock = new ManualClock()
-    const broker = await openBroker({ clock, config: { producerIdExpirationMs: 1000 } })
-    await broker.topic(orders)
-    const faults = new FaultyEngine(broker[ENGINE].engine)
-    const producer = faults.producer(systemClock, { ...ONE_EACH, retryBackoffMs: 0 })
-    await producer.send(orders, { value: 0 })
-    // Two others, since it is when one comes that those are looked for which sent nothing for so long.
-    for (const value of [1, 2]) {
-      await clock.advance(600_000)
-      const other = new FaultyEngine(broker[ENGINE].engine).producer(systemClock)
-      await other.send(orders, { value })
-    }
-    const begun = faults.calls
-    faults.fate = (call) => plan[call - begun] ?? 'pass'
-    const values = [3, 4, 5, 6]
-    const sent = await Promise.all(values.map((value) => producer.send(orders, { value })))
-    const found = await valuesOf(broker)
-    expect([...found].sort()).toEqual(upTo(7))
-    expect(sent.map(({ offset }) => found[offset])).toEqual(values)
+  it('loses and doubles nothing where a partition has forgotten it, whatever fails and however', async () => {
+    await onceThoughForgotten(40)
   })
 
   it('gives up a batch that is out of order in a new epoch, too', async () => {

@@ -1,5 +1,6 @@
 import * as fc from 'fast-check'
 import { Broker, json, OttlaError, Topic } from 'ottla'
+import { ManualClock } from 'ottla/testing'
 import { expect } from 'vitest'
 import { ENGINE } from '../../src/engine/engine-of.js'
 import type { RecordBatch } from '../../src/record/record-batch.js'
@@ -80,5 +81,48 @@ export async function onceUnlessRefused(numRuns: number): Promise<void> {
       }),
     ),
     { numRuns },
+  )
+}
+
+/** Sends messages through such an engine to a partition that has just forgotten the producer, and gives their outcome. */
+async function sendForgotten(plan: readonly Fate[], count: number): Promise<{ told: unknown[]; found: number[] }> {
+  const clock = new ManualClock()
+  const broker = await Broker.open({ clock, config: { producerIdExpirationMs: 1000 } })
+  try {
+    await broker.topic(orders)
+    const faults = new FaultyEngine(broker[ENGINE].engine)
+    const producer = faults.producer(systemClock, { ...ONE_EACH, retries: 100, retryBackoffMs: 0 })
+    await producer.send(orders, { value: 0 })
+    // When another producer comes, those are looked for that sent nothing; the first such look only notes when they did.
+    for (const value of [1, 2]) {
+      await clock.advance(600_000)
+      await new FaultyEngine(broker[ENGINE].engine).producer(systemClock).send(orders, { value })
+    }
+    const begun = faults.calls
+    faults.fate = (call) => plan[call - begun] ?? 'pass'
+    const sent = await Promise.all(upTo(count).map((value) => producer.send(orders, { value: value + 3 })))
+    const found = await valuesOf(broker)
+    return { told: sent.map(({ offset }) => found[offset]), found }
+  } finally {
+    await broker.close()
+  }
+}
+
+/** Property: a log that has forgotten the producer has each message once all the same, where its sender was told. */
+export async function onceThoughForgotten(numRuns: number): Promise<void> {
+  const fate = fc.constantFrom<Fate>('pass', 'pass', 'fail', 'lose')
+  const examples: [Fate[], number][] = [
+    [['fail', 'pass', 'pass'], 4],
+    [['fail', 'lose', 'pass'], 4],
+    [['fail', 'fail', 'lose'], 4],
+    [['fail', 'lose', 'lose', 'pass', 'fail', 'lose', 'fail'], 5],
+  ]
+  await fc.assert(
+    fc.asyncProperty(fc.array(fate, { maxLength: 20 }), count, async (plan, count) => {
+      const { told, found } = await sendForgotten(plan, count)
+      expect([...found].sort((a, b) => a - b)).toEqual(upTo(count + 3))
+      expect(told).toEqual(upTo(count).map((value) => value + 3))
+    }),
+    { numRuns, examples },
   )
 }
