@@ -69,7 +69,7 @@ export class InFlight {
   #running = 0
   #isHoldDue = false
   #isDropped = false
-  /** Told when a handler that runs beside others is done. */
+  /** Told when a handler that runs beside others is done, or has failed. */
   #onHandled: (() => void) | undefined
   /** Ends the waits of those that are to be tried again, so that they ask for their outlook. */
   #woken = new Cancellation()
@@ -289,7 +289,7 @@ export class InFlight {
     this.#tracker = new OffsetTracker()
   }
 
-  /** Resolves when a handler that runs beside others is done, or at `wake`. */
+  /** Resolves when a handler that runs beside others is done or has failed, or at `wake`. */
   nextHandled(): Promise<void> {
     return new Promise((resolve) => {
       this.#onHandled = resolve
@@ -341,6 +341,8 @@ export class InFlight {
         hasSlot = false
         this.#failedKeys.add(key)
         this.#behindFailed += queue.length - 1
+        // The loop may wait because of those behind it, which count no more.
+        this.#onHandled?.()
         const isDone = await this.tryAgain(message, failed.error, handler)
         this.#behindFailed -= queue.length - 1
         this.#failedKeys.delete(key)

@@ -234,6 +234,33 @@ describe('while a message waits for its next try', () => {
     expect(seen.values.slice(2000).map(Number)).toEqual(range(0, 999).map((number) => number * 3))
   })
 
+  it("others go on under ordering 'key' though as many as are read ahead wait behind it when it fails", async () => {
+    const { clock, broker, member } = await scene()
+    const [started, gate] = [deferred(), deferred()]
+    const seen = new Seen()
+    await member.run(
+      async (message, { attempt }) => {
+        if (message.value === '0' && attempt === 1) {
+          started.resolve()
+          await gate.promise
+          throw new Error('no')
+        }
+        seen.add(message)
+      },
+      { retry: { attempts: 2, backoff }, ordering: 'key' },
+    )
+    const bad = range(0, 299).map((number) => ({ key: 'bad', value: `${number}` }))
+    await broker.producer().send(words, [...bad, { key: 'good', value: 'good' }])
+    await started.promise
+    await turns()
+    gate.resolve()
+    await turns()
+    expect(seen.values).toEqual(['good'])
+    await clock.advance(1000)
+    await broker.idle()
+    expect(seen.values.slice(1).map(Number)).toEqual(range(0, 299))
+  })
+
   it("it alone waits under ordering 'none'", async () => {
     const { clock, broker, member } = await scene()
     const { handler, seen } = failing({ a: 1 })
