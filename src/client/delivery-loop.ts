@@ -254,12 +254,22 @@ export class DeliveryLoop {
       if (code !== 'OTTLA_OFFSET_OUT_OF_RANGE') throw error
       const removed = this.#position
       const offset = await this.#options.onOutOfRange(error as OttlaError)
-      if (this.#soughtOffset !== undefined) return
+      // A seek gives up what waits for its next try, and nobody asked for that.
+      await this.#settledBeforeReset()
+      if (this.#status !== 'running' || this.#soughtOffset !== undefined) return
       this.seek(offset)
       this.#options.onReset(removed, offset)
     } catch (failure) {
       this.#fail(asOttlaError(failure, this.at))
     }
+  }
+
+  async #settledBeforeReset(): Promise<void> {
+    const wasHeldUp = this.#isHeldUp
+    this.#isHeldUp = true
+    this.#options.onRest()
+    await this.#inFlight.settled()
+    this.#isHeldUp = wasHeldUp
   }
 
   /** The same bytes would fail again, so there is no other try. */

@@ -261,6 +261,32 @@ describe('while a message waits for its next try', () => {
     expect(seen.values.slice(1).map(Number)).toEqual(range(0, 299))
   })
 
+  it.each(['key', 'none'] as const)(
+    'it is tried again, and those behind it handled, before its partition is reset (ordering %s)',
+    async (ordering) => {
+      const { clock, broker, member } = await scene(words, { onOutOfRange: 'earliest' })
+      const resets: [number, number][] = []
+      member.on('outOfRange', ({ offset, resetTo }) => void resets.push([offset, resetTo]))
+      const { handler, seen } = failing({ a1: 1 })
+      await member.run(handler, { retry: { attempts: 2, backoff }, ordering })
+      const keyed = (values: string[]) => values.map((value) => ({ key: value[0] ?? '', value }))
+      await broker.producer().send(words, keyed(['a1', 'a2']))
+      await turns()
+      member.pause()
+      await broker.producer().send(words, keyed(['b1', 'b2']))
+      await broker.deleteRecords([{ topic: 'words', partition: 0, beforeOffset: 3 }])
+      member.resume()
+      await turns()
+      await expect(broker.idle()).rejects.toEqual(code('OTTLA_NEVER_IDLE'))
+      expect(await committed(broker, 'g')).toBe(null)
+      await clock.advance(1000)
+      await broker.idle()
+      expect(seen.values.toSorted()).toEqual(['a1', 'a2', 'b2'])
+      expect(resets).toEqual([[2, 3]])
+      expect(await committed(broker, 'g')).toBe(4)
+    },
+  )
+
   it("it alone waits under ordering 'none'", async () => {
     const { clock, broker, member } = await scene()
     const { handler, seen } = failing({ a: 1 })
