@@ -84,7 +84,8 @@ const MESSAGES_PER_TIME_CHECK = 8
  * lies below it, and `committableOffset` is the contiguous prefix of that which is done.
  *
  * A pause, a seek or a stop lets what was handed out be handled, and hands out nothing further. Messages that wait
- * behind another of their key are handed out: later ones of other keys may be done already.
+ * behind another of their key are handed out: later ones of other keys may be done already. Only a stop gives back those
+ * behind one that failed.
  */
 export class DeliveryLoop {
   readonly at: TopicPartition
@@ -192,6 +193,8 @@ export class DeliveryLoop {
     if (this.#status === 'running') this.#status = 'stopping'
     this.#interrupt()
     if (cause === 'lost' || cause === 'abandoned') this.#inFlight.dropBehind()
+    // The time to finish in is for what is read ahead, not for the thousands that a backoff lets gather.
+    else this.#inFlight.dropHeldUp()
     if (cause === 'abandoned') this.#inFlight.releaseProcess()
     if (cause !== 'revoked') this.#delivery.abort(cause === 'lost')
     await this.#ended

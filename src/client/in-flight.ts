@@ -63,6 +63,8 @@ export class InFlight {
   #batches: RecordBatch[] = []
   /** Keys whose first message failed, and is not done. */
   readonly #failedKeys = new Set<unknown>()
+  /** Keys of which a message has failed since none was in flight: thousands may stand behind it. */
+  readonly #heldUpKeys = new Set<unknown>()
   #behindCount = 0
   /** Of those, behind messages that failed. */
   #behindFailed = 0
@@ -311,6 +313,17 @@ export class InFlight {
     this.#behindFailed = 0
   }
 
+  /** What gathered behind a message that failed is not handled, also where that message was handled meanwhile. */
+  dropHeldUp(): void {
+    for (const key of this.#heldUpKeys) {
+      const queue = this.#queues.get(key) ?? []
+      const count = Math.max(queue.length - 1, 0)
+      queue.length -= count
+      this.#behindCount -= count
+      if (this.#failedKeys.has(key)) this.#behindFailed -= count
+    }
+  }
+
   /** The process waits for its handlers no more. */
   releaseProcess(): void {
     this.#hold.end()
@@ -340,6 +353,7 @@ export class InFlight {
         this.end()
         hasSlot = false
         this.#failedKeys.add(key)
+        this.#heldUpKeys.add(key)
         this.#behindFailed += queue.length - 1
         // The loop may wait because of those behind it, which count no more.
         this.#onHandled?.()
@@ -355,6 +369,7 @@ export class InFlight {
     }
     this.#behindCount -= Math.max(queue.length - 1, 0)
     this.#queues.delete(key)
+    this.#heldUpKeys.delete(key)
     if (hasSlot) {
       this.end()
       slots?.release()

@@ -287,6 +287,43 @@ describe('while a message waits for its next try', () => {
     },
   )
 
+  it.each([
+    ['is at its next try', 'a0', 1],
+    ['was handled at its next try', 'a1', 2],
+  ])(
+    "those that gathered behind it under ordering 'key' are given back where the member closes while it %s",
+    async (_, gated, done) => {
+      const { clock, broker, member } = await scene()
+      const [started, gate] = [deferred(), deferred()]
+      const seen = new Seen()
+      await member.run(
+        async (message, { attempt }) => {
+          if (message.value === 'a0' && attempt === 1) throw new Error('no')
+          if (message.value === gated) {
+            started.resolve()
+            await gate.promise
+          }
+          seen.add(message)
+        },
+        { retry: { attempts: 2, backoff }, ordering: 'key' },
+      )
+      const values = range(0, 9).map((number) => `a${number}`)
+      await broker.producer().send(
+        words,
+        [...values, 'b'].map((value) => ({ key: value[0] ?? '', value })),
+      )
+      await seen.count(1)
+      await clock.advance(1000)
+      await started.promise
+      const closing = member.close()
+      gate.resolve()
+      await closing
+      expect(seen.values).toEqual(['b', ...values.slice(0, done)])
+      expect(await committed(broker, 'g')).toBe(done)
+      expect(await drain(broker, 'g')).toEqual([...values.slice(done), 'b'])
+    },
+  )
+
   it("it alone waits under ordering 'none'", async () => {
     const { clock, broker, member } = await scene()
     const { handler, seen } = failing({ a: 1 })
