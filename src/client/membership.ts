@@ -80,6 +80,12 @@ export class Membership {
   /** Pending from joining until the assignment is there. */
   #rebalance: Promise<unknown> | undefined
   #isSettled = false
+  /** Owned, and about to be begun with. */
+  #beginning: readonly TopicPartition[] = []
+  /** Lost since the member joined, because their topic is gone: what it is given of them is of that topic. */
+  #gone: TopicPartition[] = []
+  /** Pending while handlers run in partitions whose topic is gone. */
+  #losing: Promise<unknown> = Promise.resolve()
 
   constructor(options: MembershipOptions) {
     this.#options = options
@@ -170,9 +176,15 @@ export class Membership {
     const revoked = without(this.#owned, assigned)
     await this.#revoke(revoked)
     if (this.#droppingOut.signal.aborted) return
-    const added = without(assigned, this.#owned)
-    this.#owned = assigned
-    await this.#options.onAssigned(added)
+    const owned = without(assigned, this.#gone)
+    const added = without(owned, this.#owned)
+    this.#owned = owned
+    this.#beginning = added
+    try {
+      await this.#options.onAssigned(added)
+    } finally {
+      this.#beginning = []
+    }
     // What was given up after joining is placed by a second meeting.
     if (revoked.length > 0) return
     this.#isSettled = true
@@ -208,7 +220,9 @@ export class Membership {
     this.#joining = new Cancellation()
     this.#rejoin = new Cancellation()
     if (this.#isInterrupted) this.#joining.abort()
-    const { topics, seen, ids } = await this.#describeTopics()
+    const { topics, seen, ids, gone } = await this.#describeTopics()
+    this.#loseGone(gone)
+    this.#gone = []
     this.#seenTopics = seen
     this.#topicIds = ids
     const ownedPartitions = grouped(this.#owned)
@@ -321,23 +335,38 @@ export class Membership {
     await this.#options.onLost([...partitions])
   }
 
-  /** Of a topic that was deleted nothing is to be committed, least of all to another topic of its name. */
   async #loseDeleted(): Promise<void> {
-    if (this.#owned.length === 0) return
-    const { ids } = await this.#describeTopics()
-    const isGone = ({ topic }: TopicPartition): boolean => {
-      const seenId = this.#topicIds.get(topic)
-      return !ids.has(topic) || (seenId !== undefined && ids.get(topic) !== seenId)
-    }
-    await this.#lose(this.#owned.filter(isGone))
+    if (this.#owned.length > 0) this.#loseGone((await this.#describeTopics()).gone)
+    await this.#losing
   }
 
-  /** Asks for a rebalance when a topic that counts here came, went or grew: the leader may not know of it. */
+  /**
+   * Of a topic that was deleted nothing is to be committed, least of all to another topic of its name. What is about to
+   * begin is left to the next generation. True where anything was lost.
+   */
+  #loseGone(described: readonly TopicPartition[]): boolean {
+    const gone = without(described, without(described, this.#held))
+    if (gone.length === 0) return false
+    this.#gone.push(...gone)
+    this.#losing = Promise.all([this.#losing, this.#lose(gone)])
+    return true
+  }
+
+  /** Owned, and begun with. */
+  get #held(): TopicPartition[] {
+    return without(this.#owned, this.#beginning)
+  }
+
+  /**
+   * Asks for a rebalance when a topic that counts here came, went or grew: the leader may not know of it. What is gone is
+   * lost at once: a rebalance that is under way may last, and the loops would go on in another topic of the name.
+   */
   async #watchTopics(): Promise<void> {
     const { signal } = this.#stopping
     while (!signal.aborted) {
-      const { version, seen } = await this.#describeTopics()
-      if (this.#seenTopics !== undefined && this.#seenTopics !== seen) this.#rejoin.abort()
+      const { version, seen, gone } = await this.#describeTopics()
+      const hasLost = this.#loseGone(gone)
+      if (hasLost || (this.#seenTopics !== undefined && this.#seenTopics !== seen)) this.#rejoin.abort()
       await this.#options.engine.metadata({ topics: [], newerThan: version }, { signal })
     }
   }
@@ -346,8 +375,11 @@ export class Membership {
     topics: string[]
     seen: string
     ids: ReadonlyMap<string, string>
+    /** Of what was held at the call, that of which the topic is not there any more. */
+    gone: TopicPartition[]
     version: number
   }> {
+    const [held, seenIds] = [this.#held, this.#topicIds]
     const { engine, candidates } = this.#options
     // What an assignor of the user's gave the member beyond its subscription counts too.
     const owned = this.#owned.map(({ topic }) => topic)
@@ -358,7 +390,11 @@ export class Membership {
     const names = new Set(subscribed)
     const counted = topics.filter((topic) => names.has(topic.name))
     const seen = counted.map((topic) => `${topic.name}:${topic.topicId}:${topic.partitionCount}`).join(',')
-    return { topics: subscribed, seen, ids: new Map(topics.map((topic) => [topic.name, topic.topicId])), version }
+    const ids = new Map(topics.map((topic) => [topic.name, topic.topicId]))
+    const gone = held.filter(
+      ({ topic }) => !ids.has(topic) || (seenIds.get(topic) ?? ids.get(topic)) !== ids.get(topic),
+    )
+    return { topics: subscribed, seen, ids, gone, version }
   }
 
   #assignor(protocolName: string | null): Assignor {

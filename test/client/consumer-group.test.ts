@@ -1,6 +1,6 @@
 import { bytes, json, type Message, OttlaError, Topic } from 'ottla'
 import { ManualClock } from 'ottla/testing'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { committed, deferred, drain, next, openBroker, openClient, range, Seen, send, words } from './consuming.js'
 
 /** Sends what no JSON decoder takes. */
@@ -781,6 +781,43 @@ describe('topics', () => {
     await send(broker, words, ['c', 'd', 'e'])
     release.resolve()
     expect(await lost).toEqual([0])
+    await broker.idle()
+    expect(seen.values).toEqual(['a', 'b', 'c', 'd', 'e'])
+  })
+
+  it('may be made anew while a rebalance is held up: nothing of the old one goes on in the new one', async () => {
+    const clock = new ManualClock()
+    const numbers = new Topic<number>('numbers', { partitions: 2 })
+    const broker = await openBroker({ clock }, words, numbers)
+    await send(broker, words, ['a', 'b'])
+    for (const partition of [0, 1]) await send(broker, numbers, [partition], partition)
+    const [started, ofWords, ofNumbers] = [deferred(), deferred(), deferred()]
+    onTestFinished(ofNumbers.resolve)
+    const seen = new Seen()
+    let atWork = 0
+    const first = broker.consumerGroup('g', { topics: [words, numbers] })
+    await first.run(async (message) => {
+      if (message.topic === 'words') seen.add(message)
+      if (message.value === 'a' || seen.values.length > 2) return
+      if (++atWork === 3) started.resolve()
+      await (message.topic === 'words' ? ofWords : ofNumbers).promise
+    })
+    await started.promise
+    const second = broker.consumerGroup('g', { topics: [numbers] }).run(() => {})
+    // The first member has to give up a partition of the numbers, in which its handler is at work.
+    await clock.advance(0)
+    const lost = next(first, 'lost')
+    await broker.deleteTopic(words)
+    await broker.topic(words)
+    await send(broker, words, ['c', 'd', 'e'])
+    await clock.advance(0)
+    ofWords.resolve()
+    await clock.advance(2000)
+    expect(seen.values).toEqual(['a', 'b'])
+    expect(await lost).toEqual([0])
+    expect(await committed(broker, 'g')).toBe(null)
+    ofNumbers.resolve()
+    await second
     await broker.idle()
     expect(seen.values).toEqual(['a', 'b', 'c', 'd', 'e'])
   })
