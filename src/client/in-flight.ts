@@ -59,8 +59,10 @@ export class InFlight {
   /** The number of the try, of offsets that are not at their first. */
   readonly #attempts = new Map<number, number>()
   #tracker = new OffsetTracker()
-  /** Those that hold messages in flight, oldest first, where such a message may be asked for as it stands there. */
+  /** Those that are being handed out, oldest first, where a message may be asked for as it stands there. */
   #batches: RecordBatch[] = []
+  /** By offset, those of messages that were handed out beside others and are not done: nothing keeps a batch but these. */
+  readonly #batchOf = new Map<number, RecordBatch>()
   /** Keys whose first message failed, and is not done. */
   readonly #failedKeys = new Set<unknown>()
   /** Keys of which a message has failed since none was in flight: thousands may stand behind it. */
@@ -146,8 +148,7 @@ export class InFlight {
   /** Messages of this batch are handed out next. Of those before, what lies below `position` was delivered. */
   reading(batch: RecordBatch, position: number): void {
     if (!this.#options.failures.needsRecords) return
-    const done = this.#tracker.committable(position)
-    this.#batches = this.#batches.filter(({ lastOffset }) => lastOffset >= done)
+    this.#batches = this.#batches.filter(({ lastOffset }) => lastOffset >= position)
     this.#batches.push(batch)
   }
 
@@ -159,6 +160,8 @@ export class InFlight {
   /** Hands a message out beside the others, or behind the one of its key that is in flight. */
   add(message: Message, key: unknown, handler: MessageHandler): void {
     this.#tracker.deliver(message.offset)
+    const batch = this.#batches.at(-1)
+    if (batch !== undefined) this.#batchOf.set(message.offset, batch)
     const queue = this.#queues.get(key)
     if (queue === undefined) {
       this.#queues.set(key, [message])
@@ -289,6 +292,7 @@ export class InFlight {
   /** What was given up does not count any more: the loop goes on elsewhere. */
   forget(): void {
     this.#tracker = new OffsetTracker()
+    this.#batchOf.clear()
   }
 
   /** Resolves when a handler that runs beside others is done or has failed, or at `wake`. */
@@ -364,6 +368,7 @@ export class InFlight {
       }
       queue.shift()
       this.#tracker.done(message.offset)
+      this.#batchOf.delete(message.offset)
       onMark()
       this.#onHandled?.()
     }
@@ -379,7 +384,8 @@ export class InFlight {
   }
 
   #recordOf(message: Message): RawRecord {
-    for (const batch of this.#batches) {
+    const own = this.#batchOf.get(message.offset)
+    for (const batch of own === undefined ? this.#batches : [own]) {
       const records = batch.records()
       while (batch.lastOffset >= message.offset && records.next()) {
         if (records.offset === message.offset) return rawRecord(message, records)

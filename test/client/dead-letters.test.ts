@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import {
   type Broker,
   bytes,
@@ -11,7 +13,7 @@ import {
 } from 'ottla'
 import { ManualClock } from 'ottla/testing'
 import { describe, expect, it } from 'vitest'
-import { committed, drain, openBroker, range, Seen, send } from './consuming.js'
+import { committed, drain, openBroker, openClient, range, Seen, send } from './consuming.js'
 import { HeldStorage } from './held-storage.js'
 
 const orders: Topic<string> = new Topic<string>('orders', { partitions: 3, value: string() })
@@ -127,6 +129,40 @@ describe('a message whose tries are used up', () => {
       expect((await member.lag()).map(({ lag }) => lag)).toEqual([0, 0, 0])
     },
   )
+
+  it("keeps no batch of other keys under ordering 'key' while it waits for its next try", async () => {
+    setFlagsFromString('--expose-gc')
+    const collect: () => void = runInNewContext('gc')
+    const { client, engine } = await openClient()
+    await client.topic(orders)
+    const batches: WeakRef<object>[] = []
+    const { fetch } = engine
+    engine.fetch = async (...given) => {
+      const results = await fetch.apply(engine, given)
+      for (const result of results) batches.push(...result.batches.map((batch) => new WeakRef(batch)))
+      return results
+    }
+    const member = client.consumerGroup('g', { topics: [orders] })
+    const seen = new Seen()
+    await member.run(
+      (message) => {
+        if (message.key === 'bad') throw new Error('no')
+        seen.add(message)
+      },
+      { ordering: 'key', retry: { attempts: 2, backoff: () => 1e6 }, deadLetter: 'orders.dlq' },
+    )
+    const producer = client.producer()
+    await producer.send(orders, { key: 'bad', value: 'bad', partition: 0 })
+    for (const number of range(1, 20)) {
+      await producer.send(orders, { key: 'good', value: `${number}`, partition: 0 })
+      await seen.count(number)
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+    collect()
+    expect(batches).toHaveLength(21)
+    // That of the message which failed, the last one, and one that the loop may still be at.
+    expect(batches.filter((batch) => batch.deref() !== undefined).length).toBeLessThan(4)
+  })
 
   it('goes there from a batch too, alone if it has a second try', async () => {
     const broker = await openBroker({}, orders)
