@@ -792,7 +792,7 @@ describe('topics', () => {
     await send(broker, words, ['a', 'b'])
     for (const partition of [0, 1]) await send(broker, numbers, [partition], partition)
     const [started, ofWords, ofNumbers] = [deferred(), deferred(), deferred()]
-    onTestFinished(ofNumbers.resolve)
+    onTestFinished(() => ofNumbers.resolve())
     const seen = new Seen()
     let atWork = 0
     const first = broker.consumerGroup('g', { topics: [words, numbers] })
