@@ -193,6 +193,7 @@ export class ConsumerGroup<M extends Message<any, any> = Message> implements Asy
       candidates: this.#subscription.candidates,
       subscription: (existing) => this.#subscription.names(existing),
       onAssigned: (partitions) => this.#begin(partitions),
+      onSettled: () => this.#context.onProgress(),
       onRevoked: (partitions) => this.#held.giveUp(partitions, 'revoked', this.#committer),
       onLost: (partitions) => this.#held.lose(partitions),
     })

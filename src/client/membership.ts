@@ -33,6 +33,8 @@ export interface MembershipOptions {
   readonly candidates: readonly string[] | null
   /** Partitions to begin with. */
   readonly onAssigned: (partitions: TopicPartition[]) => Promise<void>
+  /** Told when the member holds what the group's assignment gives it. */
+  readonly onSettled: () => void
   /** Partitions to finish with; others may have them when it resolves. */
   readonly onRevoked: (partitions: TopicPartition[]) => Promise<void>
   /** Partitions that others may have already. */
@@ -188,6 +190,7 @@ export class Membership {
     // What was given up after joining is placed by a second meeting.
     if (revoked.length > 0) return
     this.#isSettled = true
+    this.#options.onSettled()
     await this.#stay()
     this.#isSettled = false
     if (assignor.rebalanceProtocol === 'eager' && !this.#isInterrupted) await this.#revoke(this.#owned)

@@ -235,6 +235,22 @@ describe('a rebalance', () => {
     expect(seen).toEqual([0])
   })
 
+  it('is seen to be over by idle, at whatever moment that is called', async () => {
+    for (const ticks of range(0, 10)) {
+      const broker = await openBroker({}, numbers)
+      const member = broker.consumerGroup('g', { topics: [numbers] })
+      const idle = new Promise((resolve) => {
+        member.on('assigned', async () => {
+          for (let tick = 0; tick < ticks; tick++) await Promise.resolve()
+          resolve(broker.idle())
+        })
+      })
+      await member.run(() => {})
+      await idle
+      await broker.close()
+    }
+  })
+
   it('leaves no listener behind on the signal of run', async () => {
     const broker = await openBroker({}, numbers)
     const { signal } = new AbortController()
