@@ -1,10 +1,20 @@
 import { fileURLToPath } from 'node:url'
 import type { ViteUserConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** Where .ci/run collects a report of each run; unset for people. */
 const reportDirectory = process.env.OTTLA_TEST_REPORTS
 
 const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+
+/** The compiler and npm take longest: begun last they would keep one core waiting for them at the end. */
+class PackageFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files)
+    const isOfPackage = ({ project }: TestSpecification): boolean => project.name === 'package'
+    return [...sorted.filter(isOfPackage), ...sorted.filter((file) => !isOfPackage(file))]
+  }
+}
 
 const config: ViteUserConfig = {
   resolve: {
@@ -18,6 +28,7 @@ const config: ViteUserConfig = {
   test: {
     // All that there are: by default one is left free, which on two is half of them.
     maxWorkers: '100%',
+    sequence: { sequencer: PackageFirst },
     reporters: reportDirectory
       ? ['default', ['json', { outputFile: `${reportDirectory}/${process.pid}.json` }]]
       : ['default'],
