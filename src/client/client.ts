@@ -1,9 +1,9 @@
 import { topicConfigEntries } from '../engine/config.js'
 import type { Engine } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
-import { decodeAssignment } from '../protocol/consumer-protocol.js'
 import type { RecoveryReport, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
+import { assignedPartitions } from './assigned-partitions.js'
 import { type AnyGroup, type ConsumerGroup, closeMember, createConsumerGroup } from './consumer-group.js'
 import { GroupCounters } from './group-counters.js'
 import { groupLag, type PartitionLag } from './group-lag.js'
@@ -331,7 +331,7 @@ export class EngineClient implements Client {
       memberId,
       instanceId,
       // In another protocol these bytes say something else.
-      assignment: group.protocolType === CONSUMER_PROTOCOL_TYPE ? partitionsIn(assignment) : [],
+      assignment: group.protocolType === CONSUMER_PROTOCOL_TYPE ? assignedPartitions(assignment) : [],
     }))
     const held = members.flatMap((member) => member.assignment).map((at) => at.topic)
     return { id, state: group.state, members, lag: await this.#lag(id, held) }
@@ -489,12 +489,6 @@ export function nameOfTopic(topic: AnyTopic | string): string {
   if (typeof topic === 'string') return topic
   if (isTopic(topic)) return topic.name
   throw invalid(`A topic is given as a Topic or by its name, not as ${describe(topic)}`)
-}
-
-function partitionsIn(assignment: Uint8Array): TopicPartition[] {
-  return decodeAssignment(assignment).assigned.flatMap(({ topic, partitions }) =>
-    partitions.map((partition) => ({ topic, partition })),
-  )
 }
 
 function throwFirst(outcomes: readonly { error: OttlaError | null }[]): void {

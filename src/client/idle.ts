@@ -1,8 +1,8 @@
 import { OttlaError } from '../errors.js'
 import type { ActiveGroup } from '../group/group-coordinator.js'
-import { decodeAssignment } from '../protocol/consumer-protocol.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
+import { assignedPartitions } from './assigned-partitions.js'
 import type { ClientListener } from './client.js'
 import { type AnyGroup, commitDue, isStatic, memberId, memberProgress, takeUnheardFailure } from './consumer-group.js'
 import { throwUncaught } from './events.js'
@@ -176,7 +176,7 @@ export class IdleWatch implements ClientListener {
     if (protocolType !== CONSUMER_PROTOCOL_TYPE) return []
     const what: string[] = []
     for (const { memberId: id, assignment } of members) {
-      for (const at of assignedPartitions(assignment)) {
+      for (const at of knownPartitions(assignment)) {
         const extent = this.#view.extentOf(at)
         if (extent === undefined) continue
         const committed = Math.max(this.#view.committedOffset(groupId, at), extent.logStartOffset)
@@ -219,11 +219,9 @@ export class IdleWatch implements ClientListener {
 }
 
 /** None where the bytes are not those of the consumer protocol: what such a member does cannot be known. */
-function assignedPartitions(assignment: Uint8Array): TopicPartition[] {
-  if (assignment.byteLength === 0) return []
+function knownPartitions(assignment: Uint8Array): TopicPartition[] {
   try {
-    const { assigned } = decodeAssignment(assignment)
-    return assigned.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })))
+    return assignedPartitions(assignment)
   } catch (error) {
     if (OttlaError.is(error)) return []
     throw error

@@ -11,6 +11,7 @@ import {
 } from '../protocol/consumer-protocol.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
+import { flatPartitions } from './assigned-partitions.js'
 import type { Assignor, AssignorMember, LastAssignment } from './assignors/assignor.js'
 import type { GroupCounters } from './group-counters.js'
 import { partitionName } from './partition-name.js'
@@ -215,7 +216,7 @@ export class Membership {
     )
     const { assigned } = decodeAssignment(assignment)
     this.#last = { partitions: assigned, generationId: joined.generationId }
-    return { assignor, assigned: flat(assigned) }
+    return { assignor, assigned: flatPartitions(assigned) }
   }
 
   async #join(): Promise<JoinGroupResult> {
@@ -269,7 +270,7 @@ export class Membership {
     const assignments = assignor.assign(members, partitionCounts)
     const holders = assignor.rebalanceProtocol === 'eager' ? holdersOf(members) : new Map<string, string>()
     return [...assignments].map(([memberId, assigned]) => {
-      const free = flat(assigned).filter((at) => (holders.get(partitionName(at)) ?? memberId) === memberId)
+      const free = flatPartitions(assigned).filter((at) => (holders.get(partitionName(at)) ?? memberId) === memberId)
       return { memberId, assignment: encodeAssignment({ assigned: grouped(free), userData: null }) }
     })
   }
@@ -434,13 +435,9 @@ function codeOf(error: unknown): string | undefined {
 function holdersOf(members: readonly AssignorMember[]): Map<string, string> {
   const holders = new Map<string, string>()
   for (const { memberId, subscription } of members) {
-    for (const at of flat(subscription.ownedPartitions)) holders.set(partitionName(at), memberId)
+    for (const at of flatPartitions(subscription.ownedPartitions)) holders.set(partitionName(at), memberId)
   }
   return holders
-}
-
-function flat(assigned: readonly TopicPartitions[]): TopicPartition[] {
-  return assigned.flatMap(({ topic, partitions }) => partitions.map((partition) => ({ topic, partition })))
 }
 
 function grouped(owned: readonly TopicPartition[]): TopicPartitions[] {
