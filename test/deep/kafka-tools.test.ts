@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readdirSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { Broker, FileStorage } from 'ottla'
@@ -44,7 +44,9 @@ it('Apache Kafka reads every log, index, time index and snapshot of a process th
   const classPath = await kafkaClassPath().catch((error: unknown) => skip(`Apache Kafka cannot be had: ${error}`))
   const place = join(directory(), 'data')
   const child = bundleChild(join(directory(), 'child.mjs'))
-  await torture({ rounds: 10, seed: Date.now() % 10_000, directory: place, child })
+  const seed = Date.now() % 10_000
+  console.log(`seed ${seed}`)
+  await torture({ rounds: 10, seed, directory: place, child })
   // What the last kill left is mended by the next start, and its indexes are written by the close.
   const broker = await Broker.open({ storage: new FileStorage(place) })
   const kept = new Map<string, number[]>()
@@ -74,9 +76,11 @@ it('Apache Kafka reads every log, index, time index and snapshot of a process th
   for (const [name, offsets] of kept) expect(found.get(name), name).toEqual(offsets)
 
   let entries = 0
+  // A kill may come between a roll and the first append, and a log that never held a batch gets no indexes.
+  const withBatches = logs.filter((file) => statSync(file).size > 0)
   for (const suffix of ['.index', '.timeindex']) {
     const all = endingIn(suffix)
-    expect(all).toHaveLength(logs.length)
+    expect(withBatches.filter((file) => !all.includes(file.replace(/log$/, suffix.slice(1))))).toEqual([])
     for (const { file, lines } of await dumpsOf(classPath, all, [])) {
       if (lines.join() === `${file} is empty.`) continue
       const isEntry = (line: string): boolean => /^(offset: \d+ position|timestamp: \d+ offset): \d+$/.test(line)

@@ -10,7 +10,7 @@ import type { TopicPartition } from '../storage.js'
  *   .lock                           who holds the directory
  *   log-dirs.json                   of a broker with several directories: which they are
  *   <topic>-<partition>/            one partition
- *     <base>.log .index .timeindex    a segment, named by its base offset in 20 digits
+ *     <base>.log .index .timeindex    a segment, named by its base offset in 20 digits; no index where it never held a batch
  *     <offset>.snapshot               the producers' state as of that offset
  *     <base>.sum                      what a sealed segment holds, with the checksum of its file
  *     <base>.durable                  up to where the active segment is durable
