@@ -3,7 +3,7 @@ import type { Engine } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
 import { reasonOf } from '../reason-of.js'
 import { noRecords } from '../record/encoded-batch.js'
-import type { RecordBatch } from '../record/record-batch.js'
+import type { RecordBatch, RecordCursor } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { BatchCalls } from './batch-calls.js'
@@ -134,7 +134,9 @@ export class DeliveryLoop {
     this.#isHeldUp = options.dispatch.kind === 'batch' || options.dispatch.ordering === 'partition'
     this.#position = options.startOffset
     this.#committedOffset = options.committedOffset
-    this.#ended = labelled(options.label, () => this.#run())()
+    this.#ended = labelled(options.label, async () => {
+      await this.#run()
+    })()
   }
 
   get progress(): LoopProgress {
@@ -362,10 +364,11 @@ export class DeliveryLoop {
       }
       if (this.#isInterrupted) return false
       const message = decodeMessage(at, codecs, records)
-      // Equal keys have equal bytes; the text of the bytes compares where an array would not. Without a key there is no order to keep.
-      const key = ordering === 'key' && records.key !== null ? Buffer.from(records.key).toString('latin1') : offset
+      const key = ordering === 'key' ? orderingKey(message, records) : offset
       // A message behind another of its key is handled in the slot of that one.
-      if (slots !== undefined && !inFlight.hasKey(key) && !(await this.#acquire(slots, signal))) return false
+      if (slots !== undefined && !inFlight.hasKey(key) && !slots.tryAcquire()) {
+        if (!(await this.#acquire(slots, signal))) return false
+      }
       inFlight.add(message, key, handler)
       this.#position = offset + 1
       if (++count % MESSAGES_PER_TIME_CHECK === 0 && clock.turnIsSpent()) await clock.nextTurn()
@@ -442,6 +445,14 @@ export class DeliveryLoop {
     slots.release()
     return false
   }
+}
+
+/** Equal where the keys are. Without a key there is no order to keep. */
+function orderingKey({ key, offset }: Message, records: RecordCursor): string | number {
+  if (typeof key === 'string') return key
+  const bytes = records.key
+  // The text of the bytes compares where an array, or what a codec makes of it, would not.
+  return bytes === null ? offset : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
 }
 
 /** What follows on the last of them. */

@@ -11,6 +11,8 @@ import { OffsetTracker } from './offset-tracker.js'
 import { ProcessHold } from './process-hold.js'
 import type { Slots } from './slots.js'
 
+type QueueHandler = (queue: Message[], key: unknown, handler: MessageHandler) => Promise<void>
+
 /** Beside a handler that does not end, the others of its partition go on for so many messages, none of which can be committed. */
 const MAX_SPAN = 10_000
 
@@ -51,7 +53,7 @@ export interface Handling {
 export class InFlight {
   readonly #options: InFlightOptions
   readonly #hold: ProcessHold
-  readonly #handleInTurn: (first: Message, key: unknown, handler: MessageHandler) => Promise<void>
+  readonly #handleInTurn: QueueHandler
   /** By key, while one of its messages is in flight: that one, and those behind it. */
   readonly #queues = new Map<unknown, Message[]>()
   /** Offsets that wait for their next try: true while only time brings it on. */
@@ -81,7 +83,7 @@ export class InFlight {
   constructor(options: InFlightOptions) {
     this.#options = options
     this.#hold = new ProcessHold(options.clock)
-    this.#handleInTurn = labelled(options.label, (first, key, handler) => this.#handleQueue(first, key, handler))
+    this.#handleInTurn = labelled(options.label, this.#queueHandler())
   }
 
   /** Messages on which handlers work, and those behind them. */
@@ -164,8 +166,9 @@ export class InFlight {
     if (batch !== undefined) this.#batchOf.set(message.offset, batch)
     const queue = this.#queues.get(key)
     if (queue === undefined) {
-      this.#queues.set(key, [message])
-      void this.#handleInTurn(message, key, handler)
+      const alone = [message]
+      this.#queues.set(key, alone)
+      void this.#handleInTurn(alone, key, handler)
     } else {
       queue.push(message)
       this.#behindCount++
@@ -333,54 +336,56 @@ export class InFlight {
     this.#hold.end()
   }
 
-  /** Handles a message and then, in the same slot, those that gathered behind it. Never rejects. */
-  async #handleQueue(first: Message, key: unknown, handler: MessageHandler): Promise<void> {
+  /** What handles the first message of a queue and then, in the same slot, those that gather behind it. Never rejects. */
+  #queueHandler(): QueueHandler {
     const { delivery, slots, onMark, onRest } = this.#options
-    this.begin()
-    this.outlastsCall()
-    let hasSlot = true
-    const queue = this.#queues.get(key) ?? [first]
-    for (let message: Message | undefined = first; message !== undefined; message = queue[0]) {
-      if (message !== first) this.#behindCount--
-      if (!hasSlot) {
-        this.begin()
-        hasSlot = slots === undefined || (await slots.acquire(NEVER))
-        if (this.#isDropped) break
-      }
-      let failed: { error: unknown } | undefined
-      try {
-        await handler(message, delivery)
-      } catch (error) {
-        failed = { error }
-      }
-      if (failed !== undefined) {
-        this.end()
-        hasSlot = false
-        this.#failedKeys.add(key)
-        this.#heldUpKeys.add(key)
-        this.#behindFailed += queue.length - 1
-        // The loop may wait because of those behind it, which count no more.
+    return async (queue, key, handler) => {
+      this.begin()
+      this.outlastsCall()
+      let hasSlot = true
+      const [first] = queue
+      for (let message = first; message !== undefined; message = queue[0]) {
+        if (message !== first) this.#behindCount--
+        if (!hasSlot) {
+          this.begin()
+          hasSlot = slots === undefined || (await slots.acquire(NEVER))
+          if (this.#isDropped) break
+        }
+        let failed: { error: unknown } | undefined
+        try {
+          await handler(message, delivery)
+        } catch (error) {
+          failed = { error }
+        }
+        if (failed !== undefined) {
+          this.end()
+          hasSlot = false
+          this.#failedKeys.add(key)
+          this.#heldUpKeys.add(key)
+          this.#behindFailed += queue.length - 1
+          // The loop may wait because of those behind it, which count no more.
+          this.#onHandled?.()
+          const isDone = await this.tryAgain(message, failed.error, handler)
+          this.#behindFailed -= queue.length - 1
+          this.#failedKeys.delete(key)
+          if (!isDone) break
+        }
+        queue.shift()
+        this.#tracker.done(message.offset)
+        this.#batchOf.delete(message.offset)
+        onMark()
         this.#onHandled?.()
-        const isDone = await this.tryAgain(message, failed.error, handler)
-        this.#behindFailed -= queue.length - 1
-        this.#failedKeys.delete(key)
-        if (!isDone) break
       }
-      queue.shift()
-      this.#tracker.done(message.offset)
-      this.#batchOf.delete(message.offset)
-      onMark()
+      this.#behindCount -= Math.max(queue.length - 1, 0)
+      this.#queues.delete(key)
+      this.#heldUpKeys.delete(key)
+      if (hasSlot) {
+        this.end()
+        slots?.release()
+      }
       this.#onHandled?.()
+      if (this.#running === 0) onRest()
     }
-    this.#behindCount -= Math.max(queue.length - 1, 0)
-    this.#queues.delete(key)
-    this.#heldUpKeys.delete(key)
-    if (hasSlot) {
-      this.end()
-      slots?.release()
-    }
-    this.#onHandled?.()
-    if (this.#running === 0) onRest()
   }
 
   #recordOf(message: Message): RawRecord {

@@ -9,12 +9,16 @@ export class Slots {
     this.#free = count
   }
 
+  /** True when a slot was free, which is taken then. */
+  tryAcquire(): boolean {
+    if (this.#free === 0) return false
+    this.#free--
+    return true
+  }
+
   /** True when a slot was free, else a promise: of true with a slot, of false when the signal aborted the wait. */
   acquire(signal: CancelSignal): true | Promise<boolean> {
-    if (this.#free > 0) {
-      this.#free--
-      return true
-    }
+    if (this.tryAcquire()) return true
     return new Promise((resolve) => {
       const take = (): void => {
         signal.removeEventListener('abort', giveUp)
