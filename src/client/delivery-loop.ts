@@ -369,7 +369,7 @@ export class DeliveryLoop {
       if (slots !== undefined && !inFlight.hasKey(key) && !slots.tryAcquire()) {
         if (!(await this.#acquire(slots, signal))) return false
       }
-      inFlight.add(message, key, handler)
+      inFlight.add(message, records.bodySizeInBytes, key, handler)
       this.#position = offset + 1
       if (++count % MESSAGES_PER_TIME_CHECK === 0 && clock.turnIsSpent()) await clock.nextTurn()
     }

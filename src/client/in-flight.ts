@@ -11,10 +11,19 @@ import { OffsetTracker } from './offset-tracker.js'
 import { ProcessHold } from './process-hold.js'
 import type { Slots } from './slots.js'
 
-type QueueHandler = (queue: Message[], key: unknown, handler: MessageHandler) => Promise<void>
+interface HandedOut {
+  readonly message: Message
+  /** Of key, value and headers as they were sent. */
+  readonly sizeInBytes: number
+}
+
+type QueueHandler = (queue: HandedOut[], key: unknown, handler: MessageHandler) => Promise<void>
 
 /** Beside a handler that does not end, the others of its partition go on for so many messages, none of which can be committed. */
 const MAX_SPAN = 10_000
+
+/** Of messages on which no handler works, though they were handed out: sixteen fetches. */
+const MAX_HELD_BYTES = 16 * 2 ** 20
 
 /** What may become of a message that is to be tried again: it may wait for its time and go on, must stand still, or is given up. */
 export type Outlook = 'open' | 'paused' | 'over'
@@ -55,7 +64,7 @@ export class InFlight {
   readonly #hold: ProcessHold
   readonly #handleInTurn: QueueHandler
   /** By key, while one of its messages is in flight: that one, and those behind it. */
-  readonly #queues = new Map<unknown, Message[]>()
+  readonly #queues = new Map<unknown, HandedOut[]>()
   /** Offsets that wait for their next try: true while only time brings it on. */
   readonly #waiting = new Map<number, boolean>()
   /** The number of the try, of offsets that are not at their first. */
@@ -72,6 +81,8 @@ export class InFlight {
   #behindCount = 0
   /** Of those, behind messages that failed. */
   #behindFailed = 0
+  /** Of those behind others, and of those that failed and are not done. */
+  #heldBytes = 0
   #running = 0
   #isHoldDue = false
   #isDropped = false
@@ -106,9 +117,8 @@ export class InFlight {
     if (this.#running === 0) return undefined
     let offset = this.#queues.size === 0 ? position : Number.POSITIVE_INFINITY
     for (const [handled] of this.#queues.values()) {
-      if (handled !== undefined && handled.offset < offset && !this.#waiting.has(handled.offset)) {
-        offset = handled.offset
-      }
+      if (handled === undefined || this.#waiting.has(handled.message.offset)) continue
+      offset = Math.min(offset, handled.message.offset)
     }
     return { offset, attempt: this.#attempts.get(offset) ?? 1 }
   }
@@ -120,8 +130,9 @@ export class InFlight {
 
   /** True while nothing further may be handed out beside the others. */
   isFull(lookahead: number): boolean {
-    // A key that failed holds up nobody but itself.
-    return this.#behindCount - this.#behindFailed >= lookahead || this.#tracker.span >= MAX_SPAN
+    if (this.#tracker.span >= MAX_SPAN || this.#heldBytes >= MAX_HELD_BYTES) return true
+    // Until then a key that failed holds up nobody but itself.
+    return this.#behindCount - this.#behindFailed >= lookahead
   }
 
   /** A handler begins. */
@@ -159,19 +170,20 @@ export class InFlight {
     return this.#queues.has(key)
   }
 
-  /** Hands a message out beside the others, or behind the one of its key that is in flight. */
-  add(message: Message, key: unknown, handler: MessageHandler): void {
+  /** Hands a message of that size out beside the others, or behind the one of its key that is in flight. */
+  add(message: Message, sizeInBytes: number, key: unknown, handler: MessageHandler): void {
     this.#tracker.deliver(message.offset)
     const batch = this.#batches.at(-1)
     if (batch !== undefined) this.#batchOf.set(message.offset, batch)
     const queue = this.#queues.get(key)
     if (queue === undefined) {
-      const alone = [message]
+      const alone = [{ message, sizeInBytes }]
       this.#queues.set(key, alone)
       void this.#handleInTurn(alone, key, handler)
     } else {
-      queue.push(message)
+      queue.push({ message, sizeInBytes })
       this.#behindCount++
+      this.#heldBytes += sizeInBytes
       if (this.#failedKeys.has(key)) this.#behindFailed++
     }
   }
@@ -315,20 +327,24 @@ export class InFlight {
   /** What waits behind another message is not handled. */
   dropBehind(): void {
     this.#isDropped = true
-    for (const queue of this.#queues.values()) queue.length = 1
-    this.#behindCount = 0
+    for (const queue of this.#queues.values()) this.#drop(queue)
     this.#behindFailed = 0
   }
 
   /** What gathered behind a message that failed is not handled, also where that message was handled meanwhile. */
   dropHeldUp(): void {
     for (const key of this.#heldUpKeys) {
-      const queue = this.#queues.get(key) ?? []
-      const count = Math.max(queue.length - 1, 0)
-      queue.length -= count
-      this.#behindCount -= count
+      const count = this.#drop(this.#queues.get(key) ?? [])
       if (this.#failedKeys.has(key)) this.#behindFailed -= count
     }
+  }
+
+  /** Those behind the first of a queue go. Returns how many they were. */
+  #drop(queue: HandedOut[]): number {
+    const behind = queue.splice(1)
+    this.#behindCount -= behind.length
+    for (const { sizeInBytes } of behind) this.#heldBytes -= sizeInBytes
+    return behind.length
   }
 
   /** The process waits for its handlers no more. */
@@ -344,8 +360,12 @@ export class InFlight {
       this.outlastsCall()
       let hasSlot = true
       const [first] = queue
-      for (let message = first; message !== undefined; message = queue[0]) {
-        if (message !== first) this.#behindCount--
+      for (let next = first; next !== undefined; next = queue[0]) {
+        const { message, sizeInBytes } = next
+        if (next !== first) {
+          this.#behindCount--
+          this.#heldBytes -= sizeInBytes
+        }
         if (!hasSlot) {
           this.begin()
           hasSlot = slots === undefined || (await slots.acquire(NEVER))
@@ -363,10 +383,12 @@ export class InFlight {
           this.#failedKeys.add(key)
           this.#heldUpKeys.add(key)
           this.#behindFailed += queue.length - 1
+          this.#heldBytes += sizeInBytes
           // The loop may wait because of those behind it, which count no more.
           this.#onHandled?.()
           const isDone = await this.tryAgain(message, failed.error, handler)
           this.#behindFailed -= queue.length - 1
+          this.#heldBytes -= sizeInBytes
           this.#failedKeys.delete(key)
           if (!isDone) break
         }
@@ -376,7 +398,7 @@ export class InFlight {
         onMark()
         this.#onHandled?.()
       }
-      this.#behindCount -= Math.max(queue.length - 1, 0)
+      this.#drop(queue)
       this.#queues.delete(key)
       this.#heldUpKeys.delete(key)
       if (hasSlot) {

@@ -211,7 +211,11 @@ export class EncodedRecordCursor implements RecordCursor {
   }
 
   get body(): Uint8Array {
-    return new Uint8Array(this.#memory, this.#memoryStart + this.#keyStart, this.#nextStart - this.#keyStart)
+    return new Uint8Array(this.#memory, this.#memoryStart + this.#keyStart, this.bodySizeInBytes)
+  }
+
+  get bodySizeInBytes(): number {
+    return this.#nextStart - this.#keyStart
   }
 
   get headerCount(): number {

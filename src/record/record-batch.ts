@@ -73,6 +73,8 @@ export interface RecordCursor {
   readonly hasValue: boolean
   /** Key, value and headers as they stand in the batch, but for the length in front. A view of its memory. */
   readonly body: Uint8Array
+  /** Known without a view. */
+  readonly bodySizeInBytes: number
   /** Known without decoding the headers. */
   readonly headerCount: number
   /** Decoded when asked for. Throws OTTLA_CORRUPTION where the bytes are no headers. */

@@ -234,6 +234,36 @@ describe('while a message waits for its next try', () => {
     expect(seen.values.slice(2000).map(Number)).toEqual(range(0, 999).map((number) => number * 3))
   })
 
+  it.each(['key', 'none'] as const)(
+    "others go on under ordering '%s' while less than 16 MiB wait",
+    async (ordering) => {
+      const { clock, broker, member } = await scene()
+      const seen = new Seen()
+      const handler = (message: Message<string>): void => {
+        if (message.key === 'bad' && clock.now() === start) throw new Error('no')
+        seen.add(message)
+      }
+      const start = clock.now()
+      await member.run(handler, { retry: { attempts: 2, backoff }, ordering })
+      const large = 'x'.repeat(2 ** 20 - 100)
+      const producer = broker.producer()
+      const sendBad = async (count: number): Promise<void> => {
+        for (let sent = 0; sent < count; sent++) await producer.send(words, { key: 'bad', value: large })
+      }
+      await sendBad(16)
+      await producer.send(words, { key: 'good', value: 'before' })
+      await seen.count(1)
+      await sendBad(1)
+      await producer.send(words, { key: 'good', value: 'after' })
+      await turns()
+      expect(seen.values).toEqual(['before'])
+      await clock.advance(1000)
+      await broker.idle()
+      expect(seen.values.filter((value) => value !== large)).toEqual(['before', 'after'])
+      expect(seen.values).toHaveLength(19)
+    },
+  )
+
   it("others go on under ordering 'key' though as many as are read ahead wait behind it when it fails", async () => {
     const { clock, broker, member } = await scene()
     const [started, gate] = [deferred(), deferred()]
