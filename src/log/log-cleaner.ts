@@ -172,7 +172,9 @@ export class LogCleaner {
   async *#cleaned(from: number, endOffset: number, cleaner: BatchCleaner): AsyncGenerator<RecordBatch, void> {
     for await (const batch of this.#batches(from, endOffset)) {
       const left = await cleaner.clean(batch)
-      if (left !== undefined) yield left
+      if (left === undefined) continue
+      await this.#pace()
+      yield left
     }
   }
 

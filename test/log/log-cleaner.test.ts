@@ -285,17 +285,19 @@ describe('compact', () => {
     ])
   })
 
-  it('lets others run every few records, also within a large batch', async () => {
-    class SpentClock extends ManualClock {
-      turns = 0
-      override turnIsSpent(): boolean {
-        return true
-      }
-      override nextTurn(): Promise<void> {
-        this.turns++
-        return Promise.resolve()
-      }
+  /** Each turn is spent as soon as it is asked about. */
+  class SpentClock extends ManualClock {
+    turns = 0
+    override turnIsSpent(): boolean {
+      return true
     }
+    override nextTurn(): Promise<void> {
+      this.turns++
+      return Promise.resolve()
+    }
+  }
+
+  it('lets others run every few records, also within a large batch', async () => {
     const clock = new SpentClock({ now: 1_000_000 })
     const subject = await CompactedLog.open({}, undefined, clock)
     const keys = Array.from({ length: 640 }, (_, index) => [`key-${index}`, '1'] as const)
@@ -306,6 +308,18 @@ describe('compact', () => {
     await subject.compact()
     // The keys are read once, judged once, and those of the first batch that stay copied once: every 64 records a turn.
     expect(clock.turns).toBeGreaterThanOrEqual((960 + 960 + 640) / 64)
+  })
+
+  it('lets others run every 64 KiB that it copies, and before it takes the checksum of all', async () => {
+    const clock = new SpentClock({ now: 1_000_000 })
+    const subject = await CompactedLog.open({}, undefined, clock)
+    const large = 'x'.repeat(32 * 1024)
+    await subject.append(['gone', '1'], ...Array.from({ length: 16 }, (_, index) => [`key-${index}`, large] as const))
+    await subject.append(['gone', '2'])
+    await subject.seal()
+    clock.turns = 0
+    await subject.compact()
+    expect(clock.turns).toBeGreaterThanOrEqual((16 * 32) / 64 + 1)
   })
 
   it('goes on while messages are appended and read, and closes in the midst of it', async () => {
