@@ -14,6 +14,9 @@ import type {
 import { systemClock } from '../time/clock.js'
 import { check, checkBytes, checkEqual } from './expect.js'
 
+/** One test of the suite, with a partition of its own in a storage of its own. */
+export type StorageTest = (log: LogUnderTest, place: StorageUnderTest) => Promise<void>
+
 /** What a test asks for; the rest is chosen so that it does not matter. */
 export interface BatchShape {
   /** Offsets left out in front of it. */
