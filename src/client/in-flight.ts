@@ -341,6 +341,7 @@ export class InFlight {
 
   /** Those behind the first of a queue go. Returns how many they were. */
   #drop(queue: HandedOut[]): number {
+    if (queue.length < 2) return 0
     const behind = queue.splice(1)
     this.#behindCount -= behind.length
     for (const { sizeInBytes } of behind) this.#heldBytes -= sizeInBytes

@@ -23,8 +23,12 @@ export class OffsetTracker {
   }
 
   done(offset: number): void {
-    this.#done.add(offset)
-    while (this.#head < this.#offsets.length && this.#done.delete(this.#offsets[this.#head] as number)) this.#head++
+    if (this.#offsets[this.#head] !== offset) {
+      this.#done.add(offset)
+      return
+    }
+    this.#head++
+    while (this.#done.size > 0 && this.#done.delete(this.#offsets[this.#head] as number)) this.#head++
     if (this.#head === this.#offsets.length) {
       this.#offsets = []
       this.#head = 0
