@@ -1,4 +1,4 @@
-import type { CleanupPolicy, MessageTimestampType } from './config.js'
+import type { CleanupPolicy, MessageTimestampType } from './config-tables.js'
 
 /** What a config takes: its type by Kafka's name, how a value is read (undefined: not allowed), and that in words. */
 export interface ConfigValues<Value> {

@@ -23,7 +23,8 @@ import { RunningTime } from '../log/running-time.js'
 import type { MovedOffset, RecoveryReport, Storage, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { BackgroundCleaning } from './background-cleaning.js'
-import { type BrokerSettings, describeBrokerConfigs, describeTopicConfigs } from './config.js'
+import { describeBrokerConfigs, describeTopicConfigs } from './config.js'
+import type { BrokerSettings } from './config-tables.js'
 import type {
   AlterConfigsOptions,
   ClusterMetadata,

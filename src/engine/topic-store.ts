@@ -5,7 +5,8 @@ import type { KeptTime } from '../log/running-time.js'
 import { randomId } from '../random-id.js'
 import type { Storage, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
-import { alterTopicConfigs, type BrokerSettings, parseTopicConfigs, topicSettings } from './config.js'
+import { alterTopicConfigs, parseTopicConfigs, topicSettings } from './config.js'
+import type { BrokerSettings } from './config-tables.js'
 import type { AlterConfigsOptions, NewTopic } from './engine.js'
 import {
   asOttlaError,
