@@ -439,6 +439,7 @@ export class Producer implements AsyncDisposable {
     const { clock, topics } = this.#context
     this.#lookForGoneAt = Number.POSITIVE_INFINITY
     for (const topic of [...this.#destinations.keys()]) {
+      if (topics.get(topic) !== undefined) continue
       await topics.lookUp(topic).catch((error: unknown) => this.#forgetIfGone(topic, error))
       if (clock.turnIsSpent()) await clock.nextTurn()
     }

@@ -12,11 +12,16 @@ export interface KnownTopic {
 interface Learnt {
   readonly topic: KnownTopic
   readonly version: number
+  /** The topic has changed since then, or may have. */
+  isOld: boolean
 }
+
+const MAX_MESSAGE_BYTES = 'max.message.bytes'
 
 /**
  * What was learnt of topics, so that not every send asks the engine. From the first look-up on it hears of every change
- * of topics, whoever made it, and asks again about a topic that is used after one. Hearing holds no process.
+ * of topics, whoever made it, and asks again about a topic that is used after it changed; about any of them, where the
+ * engine cannot tell which one did. Hearing holds no process.
  */
 export class TopicDirectory {
   readonly #engine: Engine
@@ -24,6 +29,8 @@ export class TopicDirectory {
   readonly #lookups = new Map<string, Promise<KnownTopic>>()
   /** The newest version of the metadata that was heard of. */
   #version = 0
+  /** What was learnt at an older one does not count. */
+  #oldestVersion = 0
   #revision = 0
   #isHearing = false
 
@@ -39,7 +46,8 @@ export class TopicDirectory {
   /** Undefined where the topic must be looked up. One that is as it was is the same object. */
   get(name: string): KnownTopic | undefined {
     const learnt = this.#learnt.get(name)
-    return learnt !== undefined && learnt.version >= this.#version ? learnt.topic : undefined
+    if (learnt === undefined || learnt.isOld || learnt.version < this.#oldestVersion) return undefined
+    return learnt.topic
   }
 
   /** Asks the engine; rejects with OTTLA_UNKNOWN_TOPIC_OR_PARTITION. */
@@ -62,14 +70,14 @@ export class TopicDirectory {
 
   async #ask(name: string, counts: () => boolean): Promise<KnownTopic> {
     try {
-      // First, so that a change in between makes what is learnt old.
-      const { version } = await this.#engine.metadata({ topics: [] })
+      const { version, topics } = await this.#engine.metadata({ topics: [name] })
       if (!this.#isHearing) void this.#hear(version)
-      const described = await this.#describe(name)
+      const described = await this.#describe(onlyTopic(name, topics))
       const before = this.#learnt.get(name)?.topic
       const topic = before !== undefined && isSame(before, described) ? before : described
       if (counts()) {
-        this.#learnt.set(name, { topic, version })
+        // What was heard of meanwhile may be a change of this topic.
+        this.#learnt.set(name, { topic, version, isOld: version < this.#version })
         this.#revision++
       }
       return topic
@@ -88,11 +96,15 @@ export class TopicDirectory {
   async #hear(version: number): Promise<void> {
     this.#isHearing = true
     this.#version = Math.max(this.#version, version)
+    // Nobody heard of what changed before.
+    this.#oldestVersion = this.#version
     this.#revision++
     try {
       for (;;) {
-        const changed = await this.#engine.metadata({ topics: [], newerThan: this.#version })
-        this.#version = changed.version
+        const { version, changed } = await this.#engine.metadata({ topics: [], newerThan: this.#version })
+        this.#version = version
+        if (changed === undefined) this.#oldestVersion = version
+        else for (const name of changed) this.#makeOld(name)
         this.#revision++
       }
     } catch {
@@ -101,12 +113,15 @@ export class TopicDirectory {
     }
   }
 
-  async #describe(name: string): Promise<KnownTopic> {
-    const topic = await describeTopic(this.#engine, name)
-    const [described] = await this.#engine.describeConfigs([{ type: 'topic', name }])
+  #makeOld(name: string): void {
+    const learnt = this.#learnt.get(name)
+    if (learnt !== undefined && learnt.version < this.#version) learnt.isOld = true
+  }
+
+  async #describe({ name, topicId, partitionCount }: TopicMetadata): Promise<KnownTopic> {
+    const [described] = await this.#engine.describeConfigs([{ type: 'topic', name, configNames: [MAX_MESSAGE_BYTES] }])
     if (described?.error) throw described.error
-    const limit = described?.entries.find((entry) => entry.name === 'max.message.bytes')
-    const { topicId, partitionCount } = topic
+    const limit = described?.entries.find((entry) => entry.name === MAX_MESSAGE_BYTES)
     return { topicId, partitionCount, maxMessageBytes: Number(limit?.value) }
   }
 }
@@ -122,7 +137,10 @@ function isSame(one: KnownTopic, other: KnownTopic): boolean {
 /** One topic's metadata. Rejects with its error, such as OTTLA_UNKNOWN_TOPIC_OR_PARTITION. */
 export async function describeTopic(engine: Engine, name: string): Promise<TopicMetadata> {
   const { topics } = await engine.metadata({ topics: [name] })
-  const [topic] = topics
+  return onlyTopic(name, topics)
+}
+
+function onlyTopic(name: string, [topic]: readonly TopicMetadata[]): TopicMetadata {
   if (topic === undefined) throw new TypeError(`The engine left out topic ${name}`)
   if (topic.error !== null) throw topic.error
   return topic

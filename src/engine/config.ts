@@ -212,24 +212,30 @@ export function topicConfigEntries(
   return entries
 }
 
+/** All of them, or those that `names` has. */
 export function describeTopicConfigs(
   overrides: Readonly<Record<string, string>>,
   broker: BrokerSettings,
+  names?: readonly string[],
 ): ConfigEntry[] {
-  return TOPIC_SETTINGS.map((setting) => {
+  const entries: ConfigEntry[] = []
+  for (const setting of TOPIC_SETTINGS) {
     const config = TOPIC_CONFIGS[setting]
     const { topicName: name } = config
+    if (names?.includes(name) === false) continue
     const value = overrides[name]
     const inherited = brokerSynonyms(config, broker)
     const synonyms: ConfigSynonyms =
       value === undefined ? inherited : [{ name, value, source: 'DYNAMIC_TOPIC_CONFIG' }, ...inherited]
-    return describe(name, config, synonyms, false)
-  })
+    entries.push(describe(name, config, synonyms, false))
+  }
+  return entries
 }
 
-/** The broker's own configs and the topics' defaults. All are read only: they are given when the broker opens. */
-export function describeBrokerConfigs(broker: BrokerSettings): ConfigEntry[] {
-  return ALL_CONFIGS.map((config) => describe(config.brokerName, config, brokerSynonyms(config, broker), true))
+/** The broker's own configs and the topics' defaults, or those that `names` has. All are read only: they are given when the broker opens. */
+export function describeBrokerConfigs(broker: BrokerSettings, names?: readonly string[]): ConfigEntry[] {
+  const asked = names === undefined ? ALL_CONFIGS : ALL_CONFIGS.filter(({ brokerName }) => names.includes(brokerName))
+  return asked.map((config) => describe(config.brokerName, config, brokerSynonyms(config, broker), true))
 }
 
 function brokerSynonyms(config: Config<number | string>, broker: BrokerSettings): ConfigSynonyms {

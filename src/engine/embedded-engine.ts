@@ -31,7 +31,7 @@ import type {
   ConfigChange,
   ConfigDescription,
   ConfigOutcome,
-  ConfigResource,
+  ConfigQuery,
   CreateTopicsRequest,
   DeleteRecordsOutcome,
   Engine,
@@ -168,7 +168,9 @@ export class EmbeddedEngine implements Engine {
     }
     const names = new Set(request.topics ?? this.#store.topics.map((topic) => topic.name))
     const { clusterId, version } = this.#store
-    return { clusterId, version, topics: Array.from(names, (name) => this.#describeTopic(name)) }
+    const topics = Array.from(names, (name) => this.#describeTopic(name))
+    if (request.newerThan === undefined) return { clusterId, version, topics }
+    return { clusterId, version, topics, changed: this.#store.changedSince(request.newerThan) }
   }
 
   createTopics(request: CreateTopicsRequest): Promise<TopicOutcome[]> {
@@ -205,13 +207,15 @@ export class EmbeddedEngine implements Engine {
     return this.#changeTopics(() => oneByOne(names, deleteTopic))
   }
 
-  async describeConfigs(resources: readonly ConfigResource[]): Promise<ConfigDescription[]> {
+  async describeConfigs(resources: readonly ConfigQuery[]): Promise<ConfigDescription[]> {
     this.#mustBeOpen()
-    return resources.map(({ type, name }) => {
-      if (type === 'broker') return { type, name, entries: describeBrokerConfigs(this.#settings), error: null }
+    return resources.map(({ type, name, configNames }) => {
+      if (type === 'broker') {
+        return { type, name, entries: describeBrokerConfigs(this.#settings, configNames), error: null }
+      }
       const topic = this.#store.get(name)
       if (topic === undefined) return { type, name, entries: [], error: missingTopic(name) }
-      return { type, name, entries: describeTopicConfigs(topic.configs, this.#settings), error: null }
+      return { type, name, entries: describeTopicConfigs(topic.configs, this.#settings, configNames), error: null }
     })
   }
 

@@ -39,8 +39,8 @@ export interface Engine {
   createPartitions(topics: readonly { name: string; totalCount: number }[]): Promise<TopicOutcome[]>
   /** Deletes topics with all that is in them. One that is created under the same name later is another topic. */
   deleteTopics(names: readonly string[]): Promise<TopicOutcome[]>
-  /** Every config of each resource, with where its value comes from. */
-  describeConfigs(resources: readonly ConfigResource[]): Promise<ConfigDescription[]>
+  /** The configs of each resource that are asked for, with where their values come from. */
+  describeConfigs(resources: readonly ConfigQuery[]): Promise<ConfigDescription[]>
   /** Sets each named config, or takes it back to its default where the value is null. Kafka: IncrementalAlterConfigs. */
   alterConfigs(changes: readonly ConfigChange[], options?: AlterConfigsOptions): Promise<ConfigOutcome[]>
   /** Moves the log start offset up; -1 stands for the high watermark. */
@@ -101,6 +101,8 @@ export interface ClusterMetadata {
   /** Rises with every change of any topic. */
   readonly version: number
   readonly topics: readonly TopicMetadata[]
+  /** With `newerThan`: the topics that changed since then, those that are gone too. Left out where the engine cannot tell. */
+  readonly changed?: readonly string[] | undefined
 }
 
 export interface TopicMetadata {
@@ -146,6 +148,11 @@ export interface ConfigResource {
   readonly type: 'topic' | 'broker'
   /** The topic; '' for the broker. */
   readonly name: string
+}
+
+export interface ConfigQuery extends ConfigResource {
+  /** Kafka's names of those that are asked for; without them, all. Kafka: configuration_keys. */
+  readonly configNames?: readonly string[] | undefined
 }
 
 export interface ConfigDescription extends ConfigResource {

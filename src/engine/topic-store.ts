@@ -92,6 +92,11 @@ export class TopicStore {
     return this.#catalog.version
   }
 
+  /** The topics that changed since then; undefined where that was too many changes ago. */
+  changedSince(version: number): string[] | undefined {
+    return this.#catalog.changedSince(version)
+  }
+
   /** In the order of their names. */
   get topics(): TopicState[] {
     return this.#catalog.topics

@@ -38,6 +38,9 @@ const TOPIC = 'topic/'
 const LOG_START = 'log-start/'
 const CLEANED = 'cleaned/'
 
+/** So many changes of topics are known by the name of the topic: whoever follows them is one or two behind. */
+const REMEMBERED_CHANGES = 1000
+
 export function topicRecord(state: TopicState): MetadataRecord {
   const { name, topicId, partitionCount, configs, codecs } = state
   return { key: TOPIC + name, value: JSON.stringify({ id: topicId, partitions: partitionCount, configs, codecs }) }
@@ -88,6 +91,8 @@ export class TopicCatalog {
   #clusterId = ''
   #nextProducerId = 0
   #version = 0
+  /** The topic of each of the last changes; the newest made it this version. */
+  #changed: string[] = []
 
   get clusterId(): string {
     return this.#clusterId
@@ -101,6 +106,13 @@ export class TopicCatalog {
   /** Rises with each change of a topic. */
   get version(): number {
     return this.#version
+  }
+
+  /** The topics that changed since then; undefined where that was too many changes ago. */
+  changedSince(version: number): string[] | undefined {
+    const count = this.#version - version
+    if (count > this.#changed.length) return undefined
+    return count <= 0 ? [] : [...new Set(this.#changed.slice(-count))]
   }
 
   /** In the order of their names. */
@@ -182,6 +194,8 @@ export class TopicCatalog {
 
   #applyTopic(name: string, value: string | null): void {
     this.#version++
+    this.#changed.push(name)
+    if (this.#changed.length === 2 * REMEMBERED_CHANGES) this.#changed = this.#changed.slice(REMEMBERED_CHANGES)
     if (value === null) {
       this.#topics.delete(name)
       this.#collisions.delete(collisionKey(name))

@@ -21,6 +21,26 @@ export const configTests: Readonly<Record<string, EngineTest>> = {
     checkEqual(entryOf(entries, 'cleanup.policy').value, 'delete', 'The default of cleanup.policy')
   },
 
+  'only the configs that are asked for are described': async (subject) => {
+    const name = await subject.topic(1, { 'max.message.bytes': '2000' })
+    const asked = {
+      type: 'topic',
+      name,
+      configNames: ['segment.bytes', 'max.message.bytes', 'no.such.config'],
+    } as const
+    const { entries, error } = only(await subject.engine.describeConfigs([asked]))
+    checkNoError(error, 'Describing some configs of a topic')
+    checkEqual(
+      entries
+        .map((entry) => entry.name)
+        .sort()
+        .join(),
+      'max.message.bytes,segment.bytes',
+      'The configs',
+    )
+    checkEqual(entryOf(entries, 'max.message.bytes').value, '2000', 'The value of the config that was set')
+  },
+
   'a config is set, changed, and taken back to its default by null': async (subject) => {
     const name = await subject.topic()
     const byDefault = await configOf(subject, name, 'retention.ms')

@@ -47,9 +47,13 @@ const metadataTests: Record<string, EngineTest> = {
     const { version } = await subject.engine.metadata({ topics: [] })
     const newer = subject.engine.metadata({ topics: [], newerThan: version })
     await checkPending(newer, 'Metadata newer than the newest')
-    await subject.topic()
+    const changed = await subject.topic()
     const answer = await promptly(newer, 'Metadata that waited')
     check(answer.version > version, `Version ${answer.version} is not above ${version}, which it should be newer than.`)
+    check(
+      answer.changed?.includes(changed) !== false,
+      `The answer says that ${answer.changed} changed, not ${changed}.`,
+    )
     const known = await subject.engine.metadata({ topics: [], newerThan: version })
     check(known.version > version, 'Metadata that is newer already is answered with an older version.')
   },

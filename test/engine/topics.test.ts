@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import {
   cleanedRecord,
   clockRecord,
+  deletedTopicRecord,
   logStartRecord,
   TopicCatalog,
   type TopicState,
@@ -32,6 +33,24 @@ describe('TopicCatalog', () => {
     for (const record of catalog.deletedOffsetRecords(again)) catalog.apply(record)
     expect([catalog.logStart(orders, 1), catalog.cleanedTo(orders, 1)]).toEqual([0, undefined])
     expect(catalog.deletedOffsetRecords(orders)).toEqual([])
+  })
+
+  it('names the topics that changed since a version, as long as it remembers', () => {
+    const catalog = new TopicCatalog()
+    const { version } = catalog
+    expect(catalog.changedSince(version)).toEqual([])
+    catalog.apply(topicRecord(orders))
+    catalog.apply(topicRecord({ ...orders, name: 'payments' }))
+    catalog.apply(topicRecord({ ...orders, partitionCount: 3 }))
+    catalog.apply(deletedTopicRecord('payments'))
+    expect(catalog.changedSince(version)?.sort()).toEqual(['orders', 'payments'])
+    expect(catalog.changedSince(version + 3)).toEqual(['payments'])
+    expect(catalog.changedSince(version + 4)).toEqual([])
+    for (let partitionCount = 4; partitionCount < 5000; partitionCount++) {
+      catalog.apply(topicRecord({ ...orders, partitionCount }))
+      if (partitionCount > 1010) expect(catalog.changedSince(catalog.version - 999)).toEqual(['orders'])
+    }
+    expect(catalog.changedSince(version)).toBeUndefined()
   })
 
   it('knows the time in which nothing aged', () => {

@@ -13,16 +13,14 @@ export const onDescribeConfigs: Handler = handler(describeConfigs, async (reques
       const errorMessage = `Resources of type ${resourceType} have no configs here`
       return { ...answer, errorCode: KafkaError.invalidRequest, errorMessage, configs: [] }
     }
-    const [described] = await engine.describeConfigs([resource])
+    const [described] = await engine.describeConfigs([{ ...resource, configNames: configurationKeys ?? undefined }])
     const error = described?.error ?? null
     const entries = described?.entries ?? []
     return {
       ...answer,
       errorCode: kafkaCodeOf(error),
       errorMessage: error === null ? null : error.message,
-      configs: entries
-        .filter(({ name }) => configurationKeys === null || configurationKeys.includes(name))
-        .map((entry) => configResponse(entry, request)),
+      configs: entries.map((entry) => configResponse(entry, request)),
     }
   })
   return { throttleTimeMs: 0, results: await Promise.all(results) }
