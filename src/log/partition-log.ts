@@ -180,6 +180,10 @@ export class PartitionLog {
   append(batch: RecordBatch): Promise<AppendResult> {
     if (this.#status !== 'open') return Promise.reject(this.#refusal())
     if (batch.sizeInBytes > this.settings.maxMessageBytes) return Promise.reject(this.#tooLarge(batch))
+    // Alone, and with no sync to share, it needs no queue (benchmark: growth-topics).
+    const isAlone = !this.#busy && this.#acknowledgeAfter === 'append'
+    const appended = isAlone ? this.#appendAlone(batch) : undefined
+    if (appended !== undefined) return appended
     const entry: PendingAppend = { batch, result: undefined, resolve: undefined, reject: undefined, error: undefined }
     this.#pending.push(entry)
     this.#start()
@@ -312,6 +316,47 @@ export class PartitionLog {
     }
   }
 
+  /** What `#drain` does with a single batch. Undefined where a segment is to be rolled or a snapshot to be kept, too: nothing is appended then. */
+  #appendAlone(batch: RecordBatch): Promise<AppendResult> | undefined {
+    if (this.#unsavedBytes + batch.sizeInBytes >= SNAPSHOT_INTERVAL_BYTES) return undefined
+    try {
+      const known = this.#producers.check(batch)
+      if (known !== undefined) return Promise.resolve(this.#duplicate(known.duplicateOf))
+      this.#place(batch, this.#logEndOffset)
+      const { segments } = this.#storage
+      const active = segments[segments.length - 1]
+      if (active !== undefined && shouldRoll(active, batch, this.settings)) return undefined
+      const appended = this.#storage.append([batch])
+      return appended === undefined
+        ? Promise.resolve(this.#acknowledgeAlone(batch))
+        : this.#acknowledgeWhenAppended(batch, appended)
+    } catch (error) {
+      return Promise.reject(this.#asFailure(error))
+    }
+  }
+
+  #acknowledgeAlone(batch: RecordBatch): AppendResult {
+    this.#unsavedBytes += batch.sizeInBytes
+    this.#moveEnd(batch.lastOffset + 1)
+    const result = this.#taken(batch)
+    this.#announce()
+    return result
+  }
+
+  /** Whatever comes meanwhile gathers in the queue. */
+  #acknowledgeWhenAppended(batch: RecordBatch, appended: Promise<void>): Promise<AppendResult> {
+    this.#busy = true
+    const acknowledged = appended.then(
+      () => this.#acknowledgeAlone(batch),
+      (error) => {
+        throw this.#asFailure(error)
+      },
+    )
+    const goOn = (): Promise<void> => this.#drain()
+    this.#drained = acknowledged.then(goOn, goOn)
+    return acknowledged
+  }
+
   #start(): void {
     if (this.#busy) return
     this.#busy = true
@@ -343,7 +388,7 @@ export class PartitionLog {
         // all of that shares the next write and sync, which would begin with the first of it otherwise.
         if (this.#acknowledgeAfter === 'sync') await undefined
       } catch (error) {
-        const failure = OttlaError.is(error) ? error : this.#storageFailed(error)
+        const failure = this.#asFailure(error)
         for (const entry of write.entries) settle(entry, undefined, failure)
       }
     }
@@ -374,8 +419,7 @@ export class PartitionLog {
           continue
         }
       }
-      batch.assignOffsets(endOffset, 0)
-      if (this.settings.messageTimestampType === 'LogAppendTime') batch.stampLogAppendTime(this.#clock.now())
+      this.#place(batch, endOffset)
       if (active !== undefined && shouldRoll(active, batch, this.settings, bytes, firstTimestamp)) {
         if (entries.length > 0) break
         rollAt = endOffset
@@ -400,12 +444,20 @@ export class PartitionLog {
     try {
       const duplicate = this.#producers.check(entry.batch)?.duplicateOf
       if (duplicate === undefined) return true
-      const isStamped = this.settings.messageTimestampType === 'LogAppendTime'
-      settle(entry, this.#result(duplicate.baseOffset, isStamped ? duplicate.timestamp : -1), undefined)
+      settle(entry, this.#duplicate(duplicate), undefined)
     } catch (error) {
       settle(entry, undefined, error)
     }
     return false
+  }
+
+  #duplicate({ baseOffset, timestamp }: { baseOffset: number; timestamp: number }): AppendResult {
+    return this.#result(baseOffset, this.settings.messageTimestampType === 'LogAppendTime' ? timestamp : -1)
+  }
+
+  #place(batch: RecordBatch, offset: number): void {
+    batch.assignOffsets(offset, 0)
+    if (this.settings.messageTimestampType === 'LogAppendTime') batch.stampLogAppendTime(this.#clock.now())
   }
 
   async #sync(): Promise<void> {
@@ -427,14 +479,20 @@ export class PartitionLog {
   }
 
   #acknowledge(write: Write): void {
-    this.#logEndOffset = write.endOffset
-    this.#highWatermark = write.endOffset
-    for (const entry of write.entries) {
-      const { batch } = entry
-      if (this.#producers.update(batch)) this.#expireProducersInTime()
-      settle(entry, this.#result(batch.baseOffset, batch.isLogAppendTime ? batch.maxTimestamp : -1), undefined)
-    }
+    this.#moveEnd(write.endOffset)
+    for (const entry of write.entries) settle(entry, this.#taken(entry.batch), undefined)
     this.#announce()
+  }
+
+  #moveEnd(endOffset: number): void {
+    this.#logEndOffset = endOffset
+    this.#highWatermark = endOffset
+  }
+
+  /** What the producer of a batch is told that is in the log. */
+  #taken(batch: RecordBatch): AppendResult {
+    if (this.#producers.update(batch)) this.#expireProducersInTime()
+    return this.#result(batch.baseOffset, batch.isLogAppendTime ? batch.maxTimestamp : -1)
   }
 
   #result(baseOffset: number, logAppendTime: number): AppendResult {
@@ -543,6 +601,10 @@ export class PartitionLog {
       )
     }
     return new OttlaError('OTTLA_CLOSED', `${name} is closed`)
+  }
+
+  #asFailure(error: unknown): OttlaError {
+    return OttlaError.is(error) ? error : this.#storageFailed(error)
   }
 
   #storageFailed(cause: unknown): OttlaError {
