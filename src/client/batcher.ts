@@ -3,51 +3,56 @@ import type { RecordHeader } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import type { EncodedMessages } from './encode-message.js'
-import type { IdempotentSender } from './idempotent-sender.js'
+import { IdempotentSender, type IdempotentSenderOptions } from './idempotent-sender.js'
 import type { SendResult } from './message.js'
-import type { BatchPool, OpenBatch, Outcome } from './open-batch.js'
+import type { BatchOwner, BatchPool, OpenBatch, Outcome } from './open-batch.js'
 import type { SendOfMany } from './sender.js'
+import type { TurnEnd, TurnListener } from './turn-end.js'
 
+/** What the batchers of one producer share: an object of its own for each would be most of what an idle partition costs. */
 export interface BatcherOptions {
-  readonly at: TopicPartition
   readonly engine: Engine
   readonly clock: Clock
   readonly lingerMs: number
   /** Where a new batch comes from, and where an old one goes. */
   readonly batches: BatchPool
-  /** Bytes at which a batch is full, at first. */
-  readonly batchBytes: number
+  readonly turnEnd: TurnEnd
   /** Told of each batch that closed: a record without a key then goes elsewhere. */
-  readonly onClosed: () => void
+  readonly onClosed: (at: TopicPartition) => void
   /**
    * Told of each batch that was acknowledged or refused: its records, what they count against the producer's limit, the
    * size of the batch, and when it closed where that was looked at, -1 otherwise.
    */
-  readonly onSettled: (records: number, bytes: number, error: unknown, sizeInBytes: number, closedAt: number) => void
-  /** Makes what takes closed batches to the engine for an idempotent producer, and tells what became of each. */
-  readonly newSender?: ((onSettled: (batch: OpenBatch, outcome: Outcome) => void) => IdempotentSender) | undefined
+  readonly onSettled: (
+    at: TopicPartition,
+    records: number,
+    bytes: number,
+    error: unknown,
+    sizeInBytes: number,
+    closedAt: number,
+  ) => void
+  /** How an idempotent producer sends; undefined where it is none. */
+  readonly idempotence: IdempotentSenderOptions | undefined
 }
 
 /** The latency of one batch in so many is measured. */
 const BATCHES_PER_LATENCY = 8
-
-/** Kept, since test runners put one in its place that stands still. */
-const { nextTick } = process
 
 /**
  * Gathers the records of one partition into batches and hands each to the engine when it closes: when it is full, when
  * `lingerMs` is over, or, without a linger, as soon as the turn's sends are in it and no earlier batch is under way. So
  * senders never wait for company, and whatever gathers during one write shares the next.
  */
-export class Batcher {
+export class Batcher implements BatchOwner, TurnListener {
+  readonly at: TopicPartition
   readonly #options: BatcherOptions
   readonly #sender: IdempotentSender | undefined
-  readonly #underWay = new Set<OpenBatch>()
+  /** Oldest first. */
+  readonly #underWay: OpenBatch[] = []
   #open: OpenBatch | undefined
   #isCloseScheduled = false
   /** Counts the turns in which the open batch was looked at. */
   #turnCount = 0
-  #lastNow = 0
   #closedCount = 0
   #cancelLinger: (() => void) | undefined
   /** The turn in which the last of those outcomes is told that were put off. */
@@ -55,21 +60,22 @@ export class Batcher {
   /** Bytes at which a batch is full. */
   batchBytes: number
 
-  constructor(options: BatcherOptions) {
+  constructor(options: BatcherOptions, at: TopicPartition, batchBytes: number) {
+    this.at = at
     this.#options = options
-    this.batchBytes = options.batchBytes
-    this.#sender = options.newSender?.((batch, outcome) => this.#settle(batch, outcome))
+    this.batchBytes = batchBytes
+    this.#sender = options.idempotence && new IdempotentSender(options.idempotence, at, this)
   }
 
   /** True where nothing is under way: records, if there are any, wait for their linger or to be sent again. */
   get waitsForTime(): boolean {
     if (this.#sender?.waitsForTime === true) return true
-    return this.#underWay.size === 0 && (this.#open === undefined || this.#cancelLinger !== undefined)
+    return this.#underWay.length === 0 && (this.#open === undefined || this.#cancelLinger !== undefined)
   }
 
   /** True where every record is settled. */
   get isEmpty(): boolean {
-    return this.#open === undefined && this.#underWay.size === 0
+    return this.#open === undefined && this.#underWay.length === 0
   }
 
   /** Resolves with where the record went. Without a timestamp it is that of this turn; `bytes` is the bound of its size. */
@@ -82,7 +88,7 @@ export class Batcher {
   ): Promise<SendResult> {
     let open = this.#open
     if (open === undefined || open.builder.sizeInBytes + bytes > this.batchBytes) open = this.#nextBatch()
-    const sent = open.add(timestamp ?? this.#now(), key, value, headers)
+    const sent = open.add(timestamp ?? this.#options.turnEnd.now(), key, value, headers)
     open.bytes += bytes
     if (!this.#isCloseScheduled || open.builder.sizeInBytes >= this.batchBytes) this.#closeInTime(open)
     return sent
@@ -100,7 +106,7 @@ export class Batcher {
   ): void {
     let open = this.#open
     if (open === undefined || open.builder.sizeInBytes + bytes > this.batchBytes) open = this.#nextBatch()
-    open.addFor(sender, slot, timestamp ?? this.#now(), key, value, headers)
+    open.addFor(sender, slot, timestamp ?? this.#options.turnEnd.now(), key, value, headers)
     open.bytes += bytes
     if (!this.#isCloseScheduled || open.builder.sizeInBytes >= this.batchBytes) this.#closeInTime(open)
   }
@@ -112,7 +118,7 @@ export class Batcher {
       if (open === undefined || open.builder.sizeInBytes + messages.bytesOf(slot) > this.batchBytes) {
         open = this.#nextBatch()
       }
-      slot = open.fillFor(sender, messages, slot, this.#now(), this.batchBytes)
+      slot = open.fillFor(sender, messages, slot, this.#options.turnEnd.now(), this.batchBytes)
       if (!this.#isCloseScheduled || open.builder.sizeInBytes >= this.batchBytes) this.#closeInTime(open)
     }
   }
@@ -120,10 +126,8 @@ export class Batcher {
   /** Closes the open batch now, whatever its linger. Resolves when all that are under way then are settled. */
   flush(): Promise<unknown> | undefined {
     this.#close()
-    if (this.#underWay.size === 0) return undefined
-    return Promise.all(
-      Array.from(this.#underWay, ({ watchers }) => new Promise<void>((resolve) => watchers.push(resolve))),
-    )
+    if (this.#underWay.length === 0) return undefined
+    return Promise.all(this.#underWay.map((batch) => batch.told()))
   }
 
   /** From now on nothing waits for a retry: what does so is tried once more, at once. */
@@ -149,33 +153,25 @@ export class Batcher {
     else this.#scheduleClose()
   }
 
-  /** One look at the clock serves all that one turn sends: a batch whose close is scheduled is of this turn. */
-  #now(): number {
-    if (!this.#isCloseScheduled) this.#lastNow = this.#options.clock.now()
-    return this.#lastNow
-  }
-
   #scheduleClose(): void {
-    const { lingerMs, clock } = this.#options
+    const { clock, lingerMs, turnEnd } = this.#options
     if (lingerMs > 0) {
       this.#cancelLinger ??= clock.schedule(() => this.#close(), lingerMs, { keepAlive: true })
       return
     }
     this.#isCloseScheduled = true
-    // After the microtasks: senders that were just acknowledged send again in those, and join this batch.
-    nextTick(this.#closeScheduled)
+    turnEnd.tell(this)
   }
 
-  readonly #closeScheduled = (): void => {
+  endTurn(): void {
     this.#isCloseScheduled = false
-    if (this.#underWay.size === 0 || this.#areUnderWaySinceThisTurn()) this.#close()
+    if (this.#underWay.length === 0 || this.#areUnderWaySinceThisTurn()) this.#close()
     this.#turnCount++
   }
 
   /** What filled in this turn and the rest of it go together: no write had begun before it (benchmark: group-commit). */
   #areUnderWaySinceThisTurn(): boolean {
-    const [oldest] = this.#underWay
-    return oldest?.closedInTurn === this.#turnCount
+    return this.#underWay[0]?.closedInTurn === this.#turnCount
   }
 
   #close(): void {
@@ -185,22 +181,23 @@ export class Batcher {
     if (open === undefined) return
     this.#open = undefined
     open.closedInTurn = this.#isCloseScheduled ? this.#turnCount : -1
-    this.#underWay.add(open)
+    this.#underWay.push(open)
     // A look at the clock for each batch would be felt where each message is awaited.
     open.closedAt = this.#closedCount++ % BATCHES_PER_LATENCY === 0 ? this.#options.clock.monotonic() : -1
-    this.#options.onClosed()
+    this.#options.onClosed(this.at)
     if (this.#sender !== undefined) {
       this.#sender.send(open)
       return
     }
-    const { at, engine } = this.#options
-    engine.produce({ topic: at.topic, partition: at.partition, batch: open.builder.close() }).then(
-      (result) => this.#settle(open, { result }),
-      (error) => this.#settle(open, { error }),
+    const { topic, partition } = this.at
+    this.#options.engine.produce({ topic, partition, batch: open.builder.close() }).then(
+      (result) => this.settle(open, { result }),
+      (error) => this.settle(open, { error }),
     )
   }
 
-  #settle(batch: OpenBatch, outcome: Outcome): void {
+  /** What became of a batch is known: its senders are told. */
+  settle(batch: OpenBatch, outcome: Outcome): void {
     const { clock } = this.#options
     if (this.#turn === undefined && !clock.turnIsSpent()) {
       this.#tell(batch, outcome)
@@ -216,17 +213,19 @@ export class Batcher {
   }
 
   #tell(batch: OpenBatch, outcome: Outcome): void {
-    batch.settle(this.#options.at, outcome, () => {
-      const { bytes, closedAt } = batch
-      const { recordCount, sizeInBytes } = batch.builder
-      const watchers = [...batch.watchers]
-      this.#underWay.delete(batch)
-      // The memory of one huge message is not kept.
-      if (bytes <= 2 * this.batchBytes) this.#options.batches.give(batch)
-      const error = 'error' in outcome ? outcome.error : undefined
-      this.#options.onSettled(recordCount, bytes, error, sizeInBytes, closedAt)
-      for (const watcher of watchers) watcher()
-      if (this.#open !== undefined && !this.#isCloseScheduled) this.#scheduleClose()
-    })
+    batch.settle(this, outcome)
+  }
+
+  told(batch: OpenBatch, error: unknown): void {
+    const { bytes, closedAt } = batch
+    const { recordCount, sizeInBytes } = batch.builder
+    const watchers = batch.takeWatchers()
+    if (this.#underWay[0] === batch) this.#underWay.shift()
+    else this.#underWay.splice(this.#underWay.indexOf(batch), 1)
+    // The memory of one huge message is not kept.
+    if (bytes <= 2 * this.batchBytes) this.#options.batches.give(batch)
+    this.#options.onSettled(this.at, recordCount, bytes, error, sizeInBytes, closedAt)
+    for (const watcher of watchers) watcher()
+    if (this.#open !== undefined && !this.#isCloseScheduled) this.#scheduleClose()
   }
 }

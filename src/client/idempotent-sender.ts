@@ -16,17 +16,20 @@ export interface RetryRules {
   readonly deliveryTimeoutMs: number
 }
 
+/** What the senders of one producer share. */
 export interface IdempotentSenderOptions {
-  readonly at: TopicPartition
   readonly engine: Engine
   readonly clock: Clock
   readonly identity: ProducerIdentity
   readonly rules: RetryRules
-  /** Told what became of each batch. */
-  readonly onSettled: (batch: OpenBatch, outcome: Outcome) => void
   /** Told when what waits has changed: for time to pass, or for the engine. */
   readonly onProgress: () => void
   readonly counters: ProducerCounters
+}
+
+/** Told what became of each batch. */
+export interface SettledListener {
+  settle(batch: OpenBatch, outcome: Outcome): void
 }
 
 /** As many as a partition remembers of each producer: with more, a batch that comes twice might not be known again. */
@@ -51,6 +54,8 @@ const MAX_BACKOFF_MS = 1000
  * in Kafka's client, but first whatever may be in the log all the same is sent again under its old number.
  */
 export class IdempotentSender {
+  readonly #at: TopicPartition
+  readonly #listener: SettledListener
   readonly #options: IdempotentSenderOptions
   /** Closed batches without a sequence yet. */
   readonly #waiting: OpenBatch[] = []
@@ -64,8 +69,6 @@ export class IdempotentSender {
   readonly #stamp = { producerId: -1, producerEpoch: -1, baseSequence: 0 }
   #isRecovering = false
   #isIdentityWanted = false
-  /** Those of `#sent` that were refused, and may be in the log all the same. */
-  readonly #inDoubt = new Set<OpenBatch>()
   /** A batch was given up: what has a later sequence may be out of order. */
   #hasGap = false
   /** It is. */
@@ -74,11 +77,13 @@ export class IdempotentSender {
   #failures = 0
   #failingSince = 0
   #cancelBackoff: (() => void) | undefined
-  #goOn: () => void = () => {}
+  #goOn: (() => void) | undefined
   #isClosing = false
 
-  constructor(options: IdempotentSenderOptions) {
+  constructor(options: IdempotentSenderOptions, at: TopicPartition, listener: SettledListener) {
     this.#options = options
+    this.#at = at
+    this.#listener = listener
   }
 
   /** True where only the end of a backoff will send anything. */
@@ -113,7 +118,7 @@ export class IdempotentSender {
   #begin(batch: OpenBatch): void {
     const { fencedBy } = this.#options.identity
     if (fencedBy !== undefined) {
-      this.#options.onSettled(batch, { error: fencedBy })
+      this.#listener.settle(batch, { error: fencedBy })
       return
     }
     batch.closed = batch.builder.close(this.#stamp)
@@ -123,11 +128,11 @@ export class IdempotentSender {
   }
 
   #produce(batch: OpenBatch): void {
-    const { at, engine } = this.#options
+    const { topic, partition } = this.#at
     const { closed } = batch
     if (closed === undefined) return
     this.#atEngine++
-    engine.produce({ topic: at.topic, partition: at.partition, batch: closed }).then(
+    this.#options.engine.produce({ topic, partition, batch: closed }).then(
       (result) => this.#appended(batch, result),
       (error) => this.#refused(batch, error),
     )
@@ -142,7 +147,7 @@ export class IdempotentSender {
       this.#limit = MAX_IN_FLIGHT
       if (this.#waiting.length > 0) this.#sendWaiting()
     }
-    this.#options.onSettled(batch, { result })
+    this.#listener.settle(batch, { result })
   }
 
   #refused(batch: OpenBatch, error: unknown): void {
@@ -151,22 +156,22 @@ export class IdempotentSender {
     this.#limit = 0
     const isOldest = this.#sent[0] === batch
     // What is sent again is alone under way.
-    const isTriedAlone = isOldest || this.#inDoubt.has(batch)
+    const isTriedAlone = isOldest || batch.isInDoubt
     const code = OttlaError.is(error) ? error.code : undefined
     if (code === 'OTTLA_INVALID_PRODUCER_EPOCH') this.#options.identity.fencedBy = error as OttlaError
     // Because one before it is not in the log yet, or never will be, or the log forgot them all. Not the first of an epoch.
     const isFollower =
       code === 'OTTLA_OUT_OF_ORDER_SEQUENCE' && (!isOldest || this.#hasGap || batch.closed?.baseSequence !== 0)
     if (isFollower) {
-      this.#inDoubt.delete(batch)
+      batch.isInDoubt = false
       this.#needsNewEpoch ||= isOldest
-    } else if (isRetriable(error) && (!isTriedAlone || this.#mayFailAgain())) this.#inDoubt.add(batch)
+    } else if (isRetriable(error) && (!isTriedAlone || this.#mayFailAgain())) batch.isInDoubt = true
     else {
       this.#forget(batch)
       this.#hasGap = true
       // Where retries did not help, those behind it are tried once each, or a queue would take its length times as long.
       if (!isRetriable(error)) this.#failures = 0
-      this.#options.onSettled(batch, { error })
+      this.#listener.settle(batch, { error })
     }
     this.#recover()
   }
@@ -176,7 +181,7 @@ export class IdempotentSender {
     if (this.#atEngine > 0) return
     const { fencedBy } = this.#options.identity
     if (fencedBy !== undefined) this.#failAll(fencedBy)
-    else if (this.#inDoubt.size === 0 && (this.#needsNewEpoch || (this.#hasGap && this.#sent.length === 0))) {
+    else if (!this.#sent.some(isInDoubt) && (this.#needsNewEpoch || (this.#hasGap && this.#sent.length === 0))) {
       this.#beginAnew()
     } else if (this.#failures > 0) this.#backOff(() => this.#resend())
     else this.#resend()
@@ -184,7 +189,7 @@ export class IdempotentSender {
 
   /** The oldest; before a new epoch begins, the oldest of those in doubt. */
   #resend(): void {
-    const next = this.#needsNewEpoch ? this.#sent.find((batch) => this.#inDoubt.has(batch)) : this.#sent[0]
+    const next = this.#needsNewEpoch ? this.#sent.find(isInDoubt) : this.#sent[0]
     if (next === undefined) {
       this.#isRecovering = false
       if (this.#waiting.length === 0) this.#failures = 0
@@ -289,20 +294,19 @@ export class IdempotentSender {
 
   #endBackoff(): void {
     this.#cancelBackoff = undefined
-    this.#goOn()
+    this.#goOn?.()
   }
 
   #failAll(error: unknown): void {
     this.#isRecovering = false
     this.#needsNewEpoch = false
-    this.#inDoubt.clear()
     for (const batch of [...this.#sent.splice(0), ...this.#waiting.splice(0)]) {
-      this.#options.onSettled(batch, { error })
+      this.#listener.settle(batch, { error })
     }
   }
 
   #forget(batch: OpenBatch): void {
-    this.#inDoubt.delete(batch)
+    batch.isInDoubt = false
     if (this.#sent[0] === batch) {
       this.#sent.shift()
       return
@@ -310,6 +314,10 @@ export class IdempotentSender {
     const index = this.#sent.indexOf(batch)
     if (index >= 0) this.#sent.splice(index, 1)
   }
+}
+
+function isInDoubt(batch: OpenBatch): boolean {
+  return batch.isInDoubt
 }
 
 /** A full memory, disk or topic that is gone is the sender's to mend: told at once, as it may take any time. */

@@ -10,11 +10,20 @@ import type { SendOfMany } from './sender.js'
 /** What became of a batch: appended, or refused with an error. */
 export type Outcome = { readonly result: ProduceResult } | { readonly error: unknown }
 
+/** Whose batch it is. */
+export interface BatchOwner {
+  readonly at: TopicPartition
+  /** All of its senders were told, before anybody who awaits them goes on. `error` is what it was refused with. */
+  told(batch: OpenBatch, error: unknown): void
+}
+
 /** Records of one `send` of many, one behind the other in a batch. */
 interface Part {
   readonly sender: SendOfMany
   count: number
 }
+
+const NOBODY: readonly (() => void)[] = []
 
 /**
  * A batch that still takes records, and who waits for them.
@@ -31,10 +40,12 @@ export class OpenBatch {
   closedAt = -1
   /** What the records count against the producer's `maxInFlightBytes`. */
   bytes = 0
+  /** It was refused, may be in the log all the same, and is to be sent again. */
+  isInDoubt = false
   /** The turn of its batcher in which it filled; -1 where it closed for another reason. */
   closedInTurn = -1
   /** Who waits for all of it: a flush. */
-  readonly watchers: (() => void)[] = []
+  #watchers: (() => void)[] | undefined
   /** Of each record: its time, and what its sender calls it, if that sent several. */
   #timestamps = new Float64Array(16)
   #slots = new Int32Array(16)
@@ -43,13 +54,13 @@ export class OpenBatch {
   #resolve!: () => void
   #reject!: (error: unknown) => void
   #settled: Promise<void>
-  // What the senders are told, how many were told, and what comes after the last of them.
+  // What the senders are told, how many were told, and who hears of the last of them.
   #topic = ''
   #partition = -1
   #baseOffset = -1
   #logAppendTime = -1
   #toldCount = 0
-  #onTold: () => void = () => {}
+  #owner: BatchOwner | undefined
 
   constructor() {
     this.#settled = this.#promise()
@@ -106,18 +117,33 @@ export class OpenBatch {
     return next
   }
 
-  /** Tells the senders of all records, in their order, and then calls back: all of that before anybody who awaits them goes on. */
-  settle({ topic, partition }: TopicPartition, outcome: Outcome, onTold: () => void): void {
-    this.#onTold = onTold
+  /** Tells the senders of all records, in their order, and then the owner. */
+  settle(owner: BatchOwner, outcome: Outcome): void {
+    this.#owner = owner
     if ('error' in outcome) {
       this.#reject(outcome.error)
       return
     }
-    this.#topic = topic
-    this.#partition = partition
+    this.#topic = owner.at.topic
+    this.#partition = owner.at.partition
     this.#baseOffset = outcome.result.baseOffset
     this.#logAppendTime = outcome.result.logAppendTime
     this.#resolve()
+  }
+
+  /** Resolves when all of its senders are told, well or not. */
+  told(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#watchers ??= []
+      this.#watchers.push(resolve)
+    })
+  }
+
+  /** Who is to be told after the senders, and no more. */
+  takeWatchers(): readonly (() => void)[] {
+    const watchers = this.#watchers ?? NOBODY
+    this.#watchers = undefined
+    return watchers
   }
 
   /** Forgets all but its memory. */
@@ -125,7 +151,8 @@ export class OpenBatch {
     this.builder.reset()
     this.closed = undefined
     this.bytes = 0
-    this.watchers.length = 0
+    this.#watchers = undefined
+    this.isInDoubt = false
     this.#lastPart = undefined
     this.#settled = this.#promise()
     this.#toldCount = 0
@@ -180,25 +207,25 @@ export class OpenBatch {
 
   readonly #tellOne = (): SendResult => {
     const result = this.#next()
-    if (this.#toldCount === this.builder.recordCount) this.#onTold()
+    if (this.#toldCount === this.builder.recordCount) this.#owner?.told(this, undefined)
     return result
   }
 
   readonly #failOne = (error: unknown): never => {
-    if (++this.#toldCount === this.builder.recordCount) this.#onTold()
+    if (++this.#toldCount === this.builder.recordCount) this.#owner?.told(this, error)
     throw error
   }
 
   #tellPart({ sender, count }: Part): void {
     const end = this.#toldCount + count
     while (this.#toldCount < end) sender.acknowledged(this.#slots[this.#toldCount] as number, this.#next())
-    if (this.#toldCount === this.builder.recordCount) this.#onTold()
+    if (this.#toldCount === this.builder.recordCount) this.#owner?.told(this, undefined)
   }
 
   #failPart({ sender, count }: Part, error: unknown): void {
     this.#toldCount += count
     sender.failed(error)
-    if (this.#toldCount === this.builder.recordCount) this.#onTold()
+    if (this.#toldCount === this.builder.recordCount) this.#owner?.told(this, error)
   }
 
   #next(): SendResult {

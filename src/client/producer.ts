@@ -3,7 +3,7 @@ import { OttlaError } from '../errors.js'
 import { BATCH_HEADER_BYTES } from '../record/batch-layout.js'
 import { RecordBatchBuilder } from '../record/record-batch-builder.js'
 import type { Clock } from '../time/clock.js'
-import { Batcher } from './batcher.js'
+import { Batcher, type BatcherOptions } from './batcher.js'
 import {
   checkMessage,
   EncodedMessages,
@@ -13,7 +13,7 @@ import {
   partitionOf,
   timestampOf,
 } from './encode-message.js'
-import { IdempotentSender, type RetryRules } from './idempotent-sender.js'
+import type { RetryRules } from './idempotent-sender.js'
 import type { OutgoingMessage, SendResult } from './message.js'
 import { BatchPool } from './open-batch.js'
 import { aSignal, checkOptions, describe, invalid } from './options.js'
@@ -26,6 +26,7 @@ import { SendOfMany } from './sender.js'
 import { type AnyTopic, isTopic, type Topic } from './topic.js'
 import type { KnownTopic, TopicDirectory } from './topic-directory.js'
 import { isSendHeard, traceSend } from './tracing.js'
+import { TurnEnd } from './turn-end.js'
 
 /** What can be called off. */
 export interface Abortable {
@@ -85,7 +86,6 @@ export class Producer implements AsyncDisposable {
   readonly #maxInFlightBytes: number
   readonly #onFull: 'wait' | 'reject'
   readonly #partitioner: Partitioner | undefined
-  readonly #retryRules: RetryRules
   /** Undefined where it is not idempotent. */
   readonly #identity: ProducerIdentity | undefined
   readonly #sticky = new StickyPartitioner()
@@ -97,7 +97,7 @@ export class Producer implements AsyncDisposable {
     // What stands behind it may be smaller.
     void this.#admit()
   })
-  readonly #batches = new BatchPool()
+  readonly #batcherOptions: BatcherOptions
   /** Sends whose refusal is about to be told. */
   readonly #refusals = new Set<Promise<void>>()
   /** Where the last send went, while what is known of topics has not changed and the producer is open. */
@@ -120,8 +120,8 @@ export class Producer implements AsyncDisposable {
     this.#maxInFlightBytes = options.maxInFlightBytes ?? 32 * 2 ** 20
     this.#onFull = options.onFull ?? 'wait'
     this.#partitioner = options.partitioner
-    this.#retryRules = retryRules(options)
     this.#identity = options.idempotent === false ? undefined : new ProducerIdentity(context.ids)
+    this.#batcherOptions = this.#optionsOfBatchers(retryRules(options))
   }
 
   /**
@@ -483,35 +483,35 @@ export class Producer implements AsyncDisposable {
   }
 
   #newBatcher(topic: AnyTopic, destination: Destination, partition: number): Batcher {
-    const { engine, clock, topics, counters, onProgress } = this.#context
     const at = { topic: topic.name, partition }
+    const batcher = new Batcher(this.#batcherOptions, at, this.#batchBytesFor(destination.known))
+    if (this.#isClosed) batcher.hurry()
+    destination.batchers[partition] = batcher
+    return batcher
+  }
+
+  #optionsOfBatchers(rules: RetryRules): BatcherOptions {
+    const { engine, clock, topics, counters, onProgress } = this.#context
     const identity = this.#identity
-    const rules = this.#retryRules
-    const batcher = new Batcher({
-      at,
+    return {
       engine,
       clock,
       lingerMs: this.#lingerMs,
-      batches: this.#batches,
-      batchBytes: this.#batchBytesFor(destination.known),
-      onClosed: () => this.#sticky.onBatchClosed(topic.name, partition),
-      onSettled: (records, bytes, error, sizeInBytes, closedAt) => {
+      batches: new BatchPool(),
+      turnEnd: new TurnEnd(clock),
+      onClosed: ({ topic, partition }) => this.#sticky.onBatchClosed(topic, partition),
+      onSettled: ({ topic }, records, bytes, error, sizeInBytes, closedAt) => {
         this.#inFlightRecords -= records
         this.#inFlightBytes -= bytes
         if (error === undefined) counters.acknowledged(records, sizeInBytes)
         else counters.failed(records)
         if (closedAt >= 0) counters.took(clock.monotonic() - closedAt)
-        if (isUnknownTopic(error)) topics.forget(topic.name)
+        if (isUnknownTopic(error)) topics.forget(topic)
         if (this.#waiting.size > 0) void this.#admit()
         onProgress()
       },
-      newSender:
-        identity &&
-        ((onSettled) => new IdempotentSender({ at, engine, clock, identity, rules, counters, onSettled, onProgress })),
-    })
-    if (this.#isClosed) batcher.hurry()
-    destination.batchers[partition] = batcher
-    return batcher
+      idempotence: identity && { engine, clock, identity, rules, counters, onProgress },
+    }
   }
 
   /** One that is larger than the limit goes alone. */

@@ -2,6 +2,7 @@ import { ManualClock } from 'ottla/testing'
 import { describe, expect, it } from 'vitest'
 import { Batcher, type BatcherOptions } from '../../src/client/batcher.js'
 import { BatchPool } from '../../src/client/open-batch.js'
+import { TurnEnd } from '../../src/client/turn-end.js'
 import type { Engine, ProduceRequest, ProduceResult } from '../../src/engine/engine.js'
 import { RecordBatchBuilder } from '../../src/record/record-batch-builder.js'
 import { nextTurn as oneTurn } from './brokers.js'
@@ -22,18 +23,19 @@ class Rig {
   readonly batcher: Batcher
   #nextOffset = 0
 
-  constructor(options: Partial<BatcherOptions> = {}) {
-    this.batcher = new Batcher({
-      at: { topic: 'orders', partition: 0 },
+  constructor({ batchBytes = 1_000, ...options }: Partial<BatcherOptions> & { batchBytes?: number } = {}) {
+    const shared: BatcherOptions = {
       engine: { produce: (request: ProduceRequest) => this.#produce(request) } as Engine,
       clock: this.clock,
       lingerMs: 0,
       batches: new BatchPool(),
-      batchBytes: 1_000,
+      turnEnd: new TurnEnd(this.clock),
       onClosed: () => this.closed++,
-      onSettled: (records, bytes) => this.settled.push([records, bytes]),
+      onSettled: (_at, records, bytes) => this.settled.push([records, bytes]),
+      idempotence: undefined,
       ...options,
-    })
+    }
+    this.batcher = new Batcher(shared, { topic: 'orders', partition: 0 }, batchBytes)
   }
 
   /** `value` names the send too. */
