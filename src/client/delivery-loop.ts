@@ -113,15 +113,32 @@ export class DeliveryLoop {
     this.#options = options
     this.#reader = new PartitionReader(options.engine, options.at)
     this.#delivery = new PartitionDelivery(options.group)
-    const shared = {
-      delivery: this.#delivery,
-      outlook: () => this.#outlook(),
-      onFailure: (error: unknown) => this.#fail(asOttlaError(error, this.at)),
-    }
-    this.#inFlight = new InFlight({ ...options, ...shared })
+    const { clock, slots, failures } = options
+    const delivery = this.#delivery
+    const outlook = (): Outlook => this.#outlook()
+    const onFailure = (error: unknown): void => this.#fail(asOttlaError(error, this.at))
+    // Not spread: V8 gives each object that is made like that a hidden class of its own, and what many partitions, or
+    // members, run through would be slow for all of them (benchmarks: growth-partitions, growth-groups).
+    this.#inFlight = new InFlight({
+      clock,
+      label: options.label,
+      slots,
+      delivery,
+      failures,
+      outlook,
+      onMark: options.onMark,
+      onLongHandler: options.onLongHandler,
+      onRest: options.onRest,
+      onFailure,
+    })
     this.#batchCalls = new BatchCalls({
-      ...options,
-      ...shared,
+      at: options.at,
+      clock,
+      slots,
+      delivery,
+      failures,
+      outlook,
+      onFailure,
       inFlight: this.#inFlight,
       handler: options.dispatch.kind === 'batch' ? options.dispatch.handler : () => {},
       position: () => this.#position,

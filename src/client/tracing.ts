@@ -92,22 +92,26 @@ function copyOf(message: Outgoing): TracedMessage {
 /** The same dispatch, each call of whose handler is told. */
 export function traced(dispatch: Dispatch): Dispatch {
   if (dispatch.kind === 'each') {
-    const { handler } = dispatch
+    const { handler, kind, ordering, lookahead } = dispatch
+    const traceEach = (message: Message, delivery: Delivery): unknown =>
+      traceHandler(message, [message], delivery, () => handler(message, delivery))
     return {
-      ...dispatch,
-      handler: (message: Message, delivery: Delivery) =>
-        isHeard(deliverChannel)
-          ? traceHandler(message, [message], delivery, () => handler(message, delivery))
-          : handler(message, delivery),
+      kind,
+      ordering,
+      lookahead,
+      // Without a closure of its own, which V8 would make room for at each message.
+      handler: (message, delivery) =>
+        isHeard(deliverChannel) ? traceEach(message, delivery) : handler(message, delivery),
     }
   }
-  const { handler } = dispatch
+  const { handler, kind, maxMessages, maxWaitMs } = dispatch
+  const traceBatch = (batch: Batch<Message>, delivery: Delivery): unknown =>
+    traceHandler(batch, batch.messages, delivery, () => handler(batch, delivery))
   return {
-    ...dispatch,
-    handler: (batch: Batch<Message>, delivery: Delivery) =>
-      isHeard(deliverChannel)
-        ? traceHandler(batch, batch.messages, delivery, () => handler(batch, delivery))
-        : handler(batch, delivery),
+    kind,
+    maxMessages,
+    maxWaitMs,
+    handler: (batch, delivery) => (isHeard(deliverChannel) ? traceBatch(batch, delivery) : handler(batch, delivery)),
   }
 }
 
