@@ -23,6 +23,9 @@ interface Part {
   count: number
 }
 
+/** Of `#timestamps` and `#slots`. */
+const BYTES_PER_RECORD = 12
+
 const NOBODY: readonly (() => void)[] = []
 
 /**
@@ -67,7 +70,7 @@ export class OpenBatch {
   }
 
   get memoryBytes(): number {
-    return this.builder.memoryBytes + this.#timestamps.byteLength + this.#slots.byteLength
+    return this.builder.memoryBytes + BYTES_PER_RECORD * this.#timestamps.length
   }
 
   /** Adds a record that was sent alone. Resolves with where it went. */

@@ -108,7 +108,7 @@ export class RecordBatchBuilder {
     }
     const memory = this.#memory
     // Base offset, leader epoch and checksum are 0.
-    memory.fill(0, 0, ATTRIBUTES_AT)
+    for (let at = 0; at < ATTRIBUTES_AT; at++) memory[at] = 0
     writeInt32(memory, BATCH_LENGTH_AT, this.#position - LENGTH_OVERHEAD)
     memory[MAGIC_AT] = MAGIC
     writeInt16(memory, ATTRIBUTES_AT, producer.isTransactional === true ? TRANSACTIONAL_BIT : 0)
