@@ -305,7 +305,8 @@ export class DeliveryLoop {
 
   async #deliverNext(signal: CancelSignal): Promise<void> {
     const { clock, dispatch, onMark, onRest } = this.#options
-    const batches = await this.#reader.read(this.#position, signal)
+    const position = this.#position
+    const batches = this.#reader.take(await this.#reader.fetched(position, signal), position, signal)
     if (dispatch.kind === 'batch') await this.#deliverBatches(batches, dispatch, signal)
     else {
       for (const batch of batches) {

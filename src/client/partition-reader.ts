@@ -19,9 +19,18 @@ export class PartitionReader {
 
   /** Batches from `offset` on; waits for the first one. An abort ends the wait with none. Rejects with what fetch answers. */
   async read(offset: number, signal: CancelSignal): Promise<readonly RecordBatch[]> {
+    return this.take(await this.fetched(offset, signal), offset, signal)
+  }
+
+  /** What `take` makes batches of: whoever awaits it himself is woken that much sooner (benchmark: latency). */
+  fetched(offset: number, signal: CancelSignal): Promise<readonly FetchResult[]> {
     const ahead = this.#ahead
     this.#ahead = undefined
-    const [result] = await (ahead?.offset === offset ? ahead.fetched : this.#fetch(offset, signal))
+    return ahead?.offset === offset ? ahead.fetched : this.#fetch(offset, signal)
+  }
+
+  /** The batches of what was fetched from `offset` on, and fetches what follows on them. Throws what fetch answers. */
+  take([result]: readonly FetchResult[], offset: number, signal: CancelSignal): readonly RecordBatch[] {
     if (result === undefined) throw new TypeError(`The engine left out ${this.#at.topic}-${this.#at.partition}`)
     const { batches, highWatermark, error } = result
     if (error !== null) throw error

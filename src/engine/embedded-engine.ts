@@ -54,7 +54,7 @@ import {
   unknownPartition,
   unknownTopic,
 } from './engine-errors.js'
-import { fetchFromLogs } from './fetch.js'
+import { type FetchSource, fetchFromLogs } from './fetch.js'
 import { appendRecords, type KeyedRecord, replay } from './keyed-log.js'
 import { repeatedNames } from './repeated-names.js'
 import { CONSUMER_OFFSETS, checkTopicName, isInternalTopic } from './topic-name.js'
@@ -98,6 +98,7 @@ export class EmbeddedEngine implements Engine {
   #topicChanges: Promise<unknown> = Promise.resolve()
   readonly #cleaning: BackgroundCleaning
   #time: RunningTime
+  readonly #sourceOfFetches: FetchSource
   #onGroupProgress: () => void = () => {}
   #closing: Promise<void> | undefined
 
@@ -125,6 +126,7 @@ export class EmbeddedEngine implements Engine {
       onLogs: storage.readOnly === true ? undefined : (logs) => this.#cleaning.add(logs),
       onSealed: this.#cleaning.sealed,
     })
+    this.#sourceOfFetches = { clock, find: this.#store.find, mustBeOpen: () => this.#mustBeOpen() }
     this.#coordinator = new GroupCoordinator({
       clock,
       offsetsLog: { append: (groupId, records) => this.#appendOffsets(groupId, records) },
@@ -261,11 +263,9 @@ export class EmbeddedEngine implements Engine {
     return log.append(request.batch)
   }
 
-  async fetch(request: FetchRequest, options?: Waiting): Promise<FetchResult[]> {
-    this.#mustBeOpen()
-    const results = await fetchFromLogs(request, this.#store.find, this.#clock, options)
-    this.#mustBeOpen()
-    return results
+  /** Not async, since an idle consumer is woken through each function that awaits on its way (benchmark: latency). */
+  fetch(request: FetchRequest, options?: Waiting): Promise<FetchResult[]> {
+    return fetchFromLogs(request, this.#sourceOfFetches, options)
   }
 
   async listOffsets(at: readonly (TopicPartition & { at: OffsetSpec })[]): Promise<ListOffsetsOutcome[]> {

@@ -10,21 +10,34 @@ import { asOttlaError, unknownPartition } from './engine-errors.js'
 type FetchPartition = FetchRequest['partitions'][number]
 type FindLog = (at: Readonly<TopicPartition>) => PartitionLog | undefined
 
+/** The logs of an engine. */
+export interface FetchSource {
+  readonly clock: Clock
+  readonly find: FindLog
+  /** Throws where the engine has closed. */
+  readonly mustBeOpen: () => void
+}
+
 /** Reads what there is, and waits for more where the request asks for it. */
 export async function fetchFromLogs(
   request: FetchRequest,
-  findLog: FindLog,
-  clock: Clock,
+  { clock, find, mustBeOpen }: FetchSource,
   options?: Waiting,
 ): Promise<FetchResult[]> {
-  const giveUpAt = request.maxWaitMs > 0 ? clock.monotonic() + request.maxWaitMs : 0
+  const { maxWaitMs } = request
+  mustBeOpen()
+  const hasTime = maxWaitMs > 0 && maxWaitMs < Number.POSITIVE_INFINITY
+  const giveUpAt = hasTime ? clock.monotonic() + maxWaitMs : 0
   for (;;) {
-    const reading = readAll(request, findLog)
+    const reading = readAll(request, find)
     const found = 'then' in reading ? await reading : reading
-    if (isEnough(request, found) || options?.signal?.aborted === true) return found.results
-    const leftMs = request.maxWaitMs > 0 ? giveUpAt - clock.monotonic() : 0
-    if (leftMs <= 0) return found.results
-    await advance(request, found.results, findLog, clock, leftMs, options?.signal)
+    const isOver = isEnough(request, found) || options?.signal?.aborted === true
+    const leftMs = isOver || !hasTime ? maxWaitMs : giveUpAt - clock.monotonic()
+    if (isOver || leftMs <= 0) {
+      mustBeOpen()
+      return found.results
+    }
+    await advance(request, found.results, find, clock, leftMs, options?.signal)
   }
 }
 
