@@ -405,8 +405,9 @@ describe('a message that cannot be decoded', () => {
     const broker = await openBroker({}, orders)
     await broker.producer().send(written, { key: 'no json', value: 'a', partition: 0 })
     const member = broker.consumerGroup('g', { topics: [topic] })
+    const skipped = once(member, 'skipped')
     await member.run(() => {}, { onExhausted: 'skip' })
-    const [message] = await once(member, 'skipped')
+    const [message] = await skipped
     expect([text(message.key), text(message.value)]).toEqual(['no json', 'a'])
     await broker.idle()
   })
