@@ -26,6 +26,7 @@ const config: ViteUserConfig = {
     ],
   },
   test: {
+    setupFiles: ['test/compare-bytes.ts'],
     // All that there are: by default one is left free, which on two is half of them.
     maxWorkers: '100%',
     sequence: { sequencer: PackageFirst },
