@@ -8,6 +8,7 @@ import {
   encodeOffsetKey,
   encodeOffsetValue,
 } from '../../src/group/offset-records.js'
+import { codePoint } from '../code-point.js'
 
 interface Goldens {
   keys: { group: string; topic: string; partition: number; hex: string }[]
@@ -49,8 +50,8 @@ describe('the key of a committed offset', () => {
 
   it('comes back as it was written', () => {
     const key = fc.record({
-      groupId: fc.string({ unit: 'binary' }),
-      topic: fc.string({ unit: 'binary' }),
+      groupId: fc.string({ unit: codePoint }),
+      topic: fc.string({ unit: codePoint }),
       partition: fc.nat(2 ** 31 - 1),
     })
     fc.assert(
@@ -85,7 +86,7 @@ describe('the value of a committed offset', () => {
     const value = fc.record({
       offset: fc.maxSafeInteger(),
       leaderEpoch: fc.integer(),
-      metadata: fc.string({ unit: 'binary' }),
+      metadata: fc.string({ unit: codePoint }),
       commitTimestamp: fc.maxSafeInteger(),
     })
     fc.assert(
