@@ -42,7 +42,8 @@ for (const [name, newPlace] of Object.entries(places)) {
         for (const batch of batches) {
           const records = batch.records()
           while (records.next()) {
-            expect(records.offset).toBeGreaterThan(last)
+            // An expectation for each record would take longer than to read it.
+            if (records.offset <= last) expect(records.offset).toBeGreaterThan(last)
             last = records.offset
             const key = new TextDecoder().decode(records.key ?? new Uint8Array())
             newest.set(key, records.offset)

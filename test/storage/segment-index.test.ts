@@ -149,12 +149,14 @@ describe('SegmentIndex', () => {
         const size = batches.reduce((sum, { sizeInBytes }) => sum + sizeInBytes, 0)
         const decoded = SegmentIndex.decode(100, size, index.encodeOffsetIndex(), index.encodeTimeIndex(), 300)
         expect(decoded?.maxTimestamp).toBe(index.maxTimestamp)
-        for (let offset = 95; offset < 400; offset += 3) {
-          expect(decoded?.positionFor(offset)).toBe(index.positionFor(offset))
-        }
-        for (let timestamp = -1; timestamp < 55; timestamp++) {
-          expect(decoded?.positionForTime(timestamp)).toBe(index.positionForTime(timestamp))
-        }
+        const offsets = Array.from({ length: 102 }, (_, n) => 95 + 3 * n)
+        expect(offsets.map((each) => decoded?.positionFor(each))).toEqual(
+          offsets.map((each) => index.positionFor(each)),
+        )
+        const times = Array.from({ length: 56 }, (_, n) => n - 1)
+        expect(times.map((each) => decoded?.positionForTime(each))).toEqual(
+          times.map((each) => index.positionForTime(each)),
+        )
       }),
     )
   })
