@@ -30,6 +30,8 @@ function vectorsInTime(bytes: number): UpdateByVectors | undefined {
 }
 
 function update(crc: number, buffer: Uint8Array, start: number, end: number): number {
+  steps ??= makeSteps()
+  const { updateByBytes, updateByWords } = steps
   if (end - start < WORDS_FROM_BYTES || !LITTLE_ENDIAN) return updateByBytes(crc, buffer, start, end)
   // Words are aligned to the memory, not to the view.
   const origin = buffer.byteOffset
@@ -48,15 +50,20 @@ const LITTLE_ENDIAN = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1
 /** 0x1EDC6F41 with its bits reversed. */
 const POLYNOMIAL = 0x82f63b78
 
-/*
- * The tables live in a closure, where they stay constants that the compiler can build in. A bundler turns the constants
- * of a module into variables, and then every step loads sixteen tables: half the speed.
- */
-const { updateByBytes, updateByWords } = ((): {
+interface Steps {
   updateByBytes(before: number, buffer: Uint8Array, start: number, end: number): number
   /** `words` holds a multiple of four. */
   updateByWords(before: number, words: Int32Array): number
-} => {
+}
+
+/** From the first checksum on: a program whose messages stay in memory needs none, and would begin later for the tables. */
+let steps: Steps | undefined
+
+/**
+ * The tables live in a closure, where they stay constants that the compiler can build in. A bundler turns the constants
+ * of a module into variables, and then every step loads sixteen tables: half the speed.
+ */
+function makeSteps(): Steps {
   const T0 = byteTable()
   const T1 = nextTable(T0, T0)
   const T2 = nextTable(T1, T0)
@@ -110,7 +117,7 @@ const { updateByBytes, updateByWords } = ((): {
   }
 
   return { updateByBytes, updateByWords }
-})()
+}
 
 function byteTable(): Int32Array {
   return Int32Array.from({ length: 256 }, (_, byte) => {
