@@ -264,14 +264,6 @@ export const BROKER_CONFIGS: { readonly [Setting in keyof OwnBrokerSettings]: Co
 /** TypeScript does not know that an object of our own has no further keys. */
 export const TOPIC_SETTINGS = Object.keys(TOPIC_CONFIGS) as readonly (keyof TopicSettings)[]
 
-/** Every spelling of each config: what is mistaken for another is told apart by it. */
-export const SPELLINGS: readonly (readonly string[])[] = [
-  ...TOPIC_SETTINGS.map((setting) => {
-    const { topicName, brokerName } = TOPIC_CONFIGS[setting]
-    return [setting, topicName, camelCase(brokerName), brokerName]
-  }),
-  ...Object.values(BROKER_CONFIGS).map(({ brokerName }) => [camelCase(brokerName), brokerName]),
-]
 export const TOPIC_NAMES: ReadonlyMap<string, Config<number | string>> = new Map(
   Object.values(TOPIC_CONFIGS).map((config) => [config.topicName, config]),
 )
@@ -279,13 +271,26 @@ export const ALL_CONFIGS: readonly Config<number | string>[] = [
   ...Object.values(TOPIC_CONFIGS),
   ...Object.values(BROKER_CONFIGS),
 ]
-export const BROKER_CAMEL_NAMES: readonly string[] = ALL_CONFIGS.map((config) => camelCase(config.brokerName))
-export const BROKER_NAMES: ReadonlyMap<string, Config<number | string>> = new Map(
-  ALL_CONFIGS.flatMap((config) => [
-    [camelCase(config.brokerName), config],
-    [config.brokerName, config],
-  ]),
-)
+
+/** The config of the broker of that name, which is Kafka's or the same in camelCase. */
+export function brokerConfig(name: string): Config<number | string> | undefined {
+  return ALL_CONFIGS.find(({ brokerName }) => brokerName === name || camelCase(brokerName) === name)
+}
+
+export function brokerCamelNames(): string[] {
+  return ALL_CONFIGS.map(({ brokerName }) => camelCase(brokerName))
+}
+
+/** Every spelling of each config: what is mistaken for another is told apart by it. */
+export function spellings(): string[][] {
+  return [
+    ...TOPIC_SETTINGS.map((setting) => {
+      const { topicName, brokerName } = TOPIC_CONFIGS[setting]
+      return [setting, topicName, camelCase(brokerName), brokerName]
+    }),
+    ...Object.values(BROKER_CONFIGS).map(({ brokerName }) => [camelCase(brokerName), brokerName]),
+  ]
+}
 
 export function defaultOf<Value>(
   config: { readonly defaultValue: Value; readonly kafkaDefaultValue?: Value },

@@ -1,15 +1,15 @@
 import { OttlaError } from '../errors.js'
 import {
   ALL_CONFIGS,
-  BROKER_CAMEL_NAMES,
   BROKER_CONFIGS,
-  BROKER_NAMES,
   type BrokerSettings,
+  brokerCamelNames,
+  brokerConfig,
   type Config,
   type ConfigDefaults,
   defaultOf,
   type OwnBrokerSettings,
-  SPELLINGS,
+  spellings,
   TOPIC_CONFIGS,
   TOPIC_NAMES,
   TOPIC_SETTINGS,
@@ -77,8 +77,8 @@ export function brokerSettings(
   const values = new Map<string, unknown>()
   for (const [name, value] of Object.entries(config)) {
     if (value === undefined) continue
-    const known = BROKER_NAMES.get(name)
-    if (known === undefined) throw unknownConfig('broker', name, BROKER_CAMEL_NAMES)
+    const known = brokerConfig(name)
+    if (known === undefined) throw unknownConfig('broker', name, brokerCamelNames())
     if (values.has(known.brokerName)) throw invalid(`The broker config '${known.brokerName}' is given twice.`)
     values.set(known.brokerName, value)
   }
@@ -282,7 +282,7 @@ function parseValue<Value extends number | string>(
 }
 
 function unknownConfig(scope: 'topic' | 'broker', name: string, allowed: readonly string[]): OttlaError {
-  const nearest = nearestName(name, allowed, SPELLINGS)
+  const nearest = nearestName(name, allowed, spellings())
   const hint = nearest === undefined ? '' : ` Did you mean '${nearest}'?`
   return invalid(`There is no ${scope} config '${name}'.${hint} There are: ${allowed.join(', ')}.`)
 }
