@@ -399,7 +399,9 @@ export class DeliveryLoop {
     const { at, clock, codecs, onMark } = this.#options
     let messages: Message[] = []
     let end = this.#position
-    const fillUntil = clock.monotonic() + dispatch.maxWaitMs
+    const { maxWaitMs } = dispatch
+    // By default nothing is waited for, and the time is nobody's business (benchmark: growth-partitions).
+    const fillUntil = maxWaitMs > 0 ? clock.monotonic() + maxWaitMs : 0
     let fetched = batches
     try {
       for (;;) {
@@ -415,8 +417,8 @@ export class DeliveryLoop {
           end = batch.lastOffset + 1
           if (clock.turnIsSpent()) await clock.nextTurn()
         }
-        const leftMs = fillUntil - clock.monotonic()
-        if (messages.length === 0 || leftMs <= 0 || this.#isInterrupted) break
+        const leftMs = maxWaitMs > 0 && messages.length > 0 ? fillUntil - clock.monotonic() : 0
+        if (leftMs <= 0 || this.#isInterrupted) break
         fetched = await this.#readWithin(end, leftMs, signal)
       }
     } catch (error) {
