@@ -93,6 +93,7 @@ export class IdempotentSender {
 
   /** Sends a batch that takes no more records, when its turn comes. */
   send(batch: OpenBatch): void {
+    if (this.#identity === undefined && !this.#isIdentityWanted) this.#takeIdentityAtHand()
     const mayBegin = this.#sent.length < this.#limit && this.#waiting.length === 0
     if (mayBegin || this.#options.identity.fencedBy !== undefined) {
       this.#begin(batch)
@@ -222,6 +223,21 @@ export class IdempotentSender {
     )
   }
 
+  /** What the first partition waited for, the others need no wait and no queue for (benchmark: growth-topics). */
+  #takeIdentityAtHand(): void {
+    const { identity } = this.#options
+    const atHand = identity.fencedBy === undefined ? identity.get() : undefined
+    if (atHand === undefined || atHand instanceof Promise) return
+    this.#use(atHand)
+    this.#limit = 1
+  }
+
+  #use(identity: Identity): void {
+    this.#identity = identity
+    this.#stamp.producerId = identity.producerId
+    this.#stamp.producerEpoch = identity.producerEpoch
+  }
+
   #takeIdentity(): void {
     this.#withIdentity(
       () => this.#options.identity.get(),
@@ -237,9 +253,7 @@ export class IdempotentSender {
     this.#isIdentityWanted = true
     const take = (identity: Identity): void => {
       this.#isIdentityWanted = false
-      this.#identity = identity
-      this.#stamp.producerId = identity.producerId
-      this.#stamp.producerEpoch = identity.producerEpoch
+      this.#use(identity)
       then(identity)
     }
     const asked = ask()
