@@ -431,7 +431,7 @@ export class Producer implements AsyncDisposable {
     if (known === undefined) return undefined
     if (destination === undefined) {
       const { revision } = topics
-      const made: Destination = { known, revision, plainBytes: this.#plainBytesFor(known), batchers: [] }
+      const made: Destination = { known, revision, plainBytes: this.#plainBytesFor(known), batchers: [undefined] }
       this.#destinations.set(topic, made)
       if (this.#destinations.size >= this.#lookForGoneAt) void this.#lookForGone()
       return made

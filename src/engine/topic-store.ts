@@ -73,6 +73,8 @@ export class TopicStore {
   /** Changes run one after the other: each looks at the catalog, writes, then applies what it wrote. */
   #changes: Promise<unknown> = Promise.resolve()
   #producerIds = { next: 0, end: 0 }
+  /** Of all topics that set no config. */
+  #commonSettings: LogSettings | undefined
   #isClosed = false
 
   constructor(options: TopicStoreOptions) {
@@ -474,7 +476,12 @@ export class TopicStore {
       const maxMessageBytes = Number.POSITIVE_INFINITY
       return new SettingsOfLog(settings, { isCompacted: true, isKept: true, segmentBytes, maxMessageBytes })
     }
-    if (!isCompacted) return new SettingsOfLog(settings, { isCompacted, isKept: false })
+    if (!isCompacted) {
+      const common = { isCompacted, isKept: false }
+      if (Object.keys(topic.configs).length > 0) return new SettingsOfLog(settings, common)
+      this.#commonSettings ??= new SettingsOfLog(settings, common)
+      return this.#commonSettings
+    }
     // A message that waits in the active segment for that long is sealed with it.
     const segmentMs = Math.min(settings.segmentMs, settings.maxCompactionLagMs)
     return new SettingsOfLog(settings, { isCompacted, isKept: !settings.cleanupPolicy.includes('delete'), segmentMs })

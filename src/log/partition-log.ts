@@ -98,7 +98,8 @@ export class PartitionLog {
   readonly #producers = new ProducerState()
   /** What is done to its sealed segments. */
   readonly cleaner: LogCleaner
-  readonly #onAdvance = new Set<() => void>()
+  /** Made for the first of them: most of many logs have none. */
+  #onAdvance: Set<() => void> | undefined
   readonly #onSealed: ((log: PartitionLog) => void) | undefined
   #logStartOffset: number
   #logEndOffset: number
@@ -209,11 +210,12 @@ export class PartitionLog {
 
   /** Calls back each time the high watermark rises, segments are dropped or the log closes, until told to stop. */
   onAdvance(listener: () => void): void {
+    this.#onAdvance ??= new Set()
     this.#onAdvance.add(listener)
   }
 
   offAdvance(listener: () => void): void {
-    this.#onAdvance.delete(listener)
+    this.#onAdvance?.delete(listener)
   }
 
   /** The first record at or after `timestamp`, or undefined. */
@@ -500,6 +502,7 @@ export class PartitionLog {
   }
 
   #announce(): void {
+    if (this.#onAdvance === undefined) return
     for (const listener of this.#onAdvance) listener()
   }
 

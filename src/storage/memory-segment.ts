@@ -20,9 +20,9 @@ export class MemorySegment implements Segment {
   firstTimestamp = -1
   readonly #pool: SlabPool
   readonly #index: SegmentIndex
-  readonly #slabs: Slab[] = []
-  readonly #starts: number[] = []
-  readonly #slabStarts: number[] = []
+  #slabs: Slab[] = []
+  #starts: number[] = []
+  #slabStarts: number[] = []
 
   constructor(baseOffset: number, indexIntervalBytes: number | undefined, pool: SlabPool) {
     this.baseOffset = baseOffset
@@ -47,9 +47,9 @@ export class MemorySegment implements Segment {
   add(batch: RecordBatch, slab: Slab, slabPosition: number): void {
     if (this.#slabs[this.#slabs.length - 1] !== slab) {
       this.#pool.share(slab)
-      this.#slabs.push(slab)
-      this.#starts.push(this.sizeInBytes)
-      this.#slabStarts.push(slabPosition)
+      this.#slabs = withNext(this.#slabs, slab)
+      this.#starts = withNext(this.#starts, this.sizeInBytes)
+      this.#slabStarts = withNext(this.#slabStarts, slabPosition)
     }
     const { lastOffset, maxTimestamp, sizeInBytes } = batch
     this.#index.add(lastOffset, this.sizeInBytes, sizeInBytes, maxTimestamp)
@@ -164,4 +164,11 @@ export class MemorySegment implements Segment {
     const slab = this.#slabs.pop()
     if (slab !== undefined) this.#pool.release(slab)
   }
+}
+
+/** An empty array has room for 17 as soon as something is pushed to it, and most logs have one slab (benchmark: growth-topics). */
+function withNext<Item>(list: Item[], next: Item): Item[] {
+  if (list.length === 0) return [next]
+  list.push(next)
+  return list
 }
