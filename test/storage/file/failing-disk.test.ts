@@ -426,11 +426,11 @@ describe('failing every call', () => {
 })
 
 describe('the file handles', () => {
-  it('of 2,000 partitions stay within their bound', { timeout: 60_000 }, async () => {
+  it('of 1,000 partitions stay within their bound', { timeout: 60_000 }, async () => {
     const disk = new SimulatedFileSystem()
     const storage = new FileStorage(PLACE, { durability: 'os', fileSystem: disk })
     await storage.open({ clock: new ManualClock(), onRecovery: () => undefined })
-    const logs = await Promise.all(upTo(2000).map((partition) => storage.openPartition({ topic: 'wide', partition })))
+    const logs = await Promise.all(upTo(1000).map((partition) => storage.openPartition({ topic: 'wide', partition })))
     for (let round = 0; round < 2; round++) {
       await Promise.all(logs.map(async (log) => log.append([batchAt(endOf(log), 1, 20_000)])))
     }
