@@ -238,10 +238,10 @@ export class OpenBatch {
   }
 }
 
-/** Memory of emptied batches that a producer keeps: of thousands that hold a message each, or of some that were full. */
+/** Memory of emptied batches that a client keeps: of thousands that hold a message each, or of some that were full. */
 const KEPT_BYTES = 4 * 2 ** 20
 
-/** Emptied batches of one producer, whose memory serves the next ones, whichever partition they are for. */
+/** Emptied batches of one client, whose memory serves the next ones, whichever producer and partition they are for. */
 export class BatchPool {
   readonly #batches: OpenBatch[] = []
   #keptBytes = 0

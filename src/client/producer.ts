@@ -15,7 +15,7 @@ import {
 } from './encode-message.js'
 import type { RetryRules } from './idempotent-sender.js'
 import type { OutgoingMessage, SendResult } from './message.js'
-import { BatchPool } from './open-batch.js'
+import type { BatchPool } from './open-batch.js'
 import { aSignal, checkOptions, describe, invalid } from './options.js'
 import { type Partitioner, partitionForKey, StickyPartitioner } from './partitioner.js'
 import type { ProducerCounters } from './producer-counters.js'
@@ -42,6 +42,8 @@ export interface ProducerContext {
   /** What the producers of this client are known by. */
   readonly ids: ProducerIds
   readonly counters: ProducerCounters
+  /** Memory for the batches of all its producers. */
+  readonly batches: BatchPool
   /** Told when something was settled, for `idle`. */
   readonly onProgress: () => void
   readonly onClose: (producer: Producer) => void
@@ -200,6 +202,7 @@ export class Producer implements AsyncDisposable {
     for (const { batchers } of this.#destinations.values()) for (const batcher of batchers) batcher?.hurry()
     await this.flush()
     this.#identity?.release()
+    this.#forgetAllButOne()
     this.#context.onClose(this)
   }
 
@@ -498,13 +501,13 @@ export class Producer implements AsyncDisposable {
   }
 
   #optionsOfBatchers(rules: RetryRules): BatcherOptions {
-    const { engine, clock, topics, counters, onProgress } = this.#context
+    const { engine, clock, topics, counters, batches, onProgress } = this.#context
     const identity = this.#identity
     return {
       engine,
       clock,
       lingerMs: this.#lingerMs,
-      batches: new BatchPool(),
+      batches,
       turnEnd: new TurnEnd(clock),
       onClosed: ({ topic, partition }) => this.#sticky.onBatchClosed(topic, partition),
       onSettled: ({ topic }, records, bytes, error, sizeInBytes, closedAt) => {
@@ -543,6 +546,16 @@ export class Producer implements AsyncDisposable {
       }
     }
     return underWay
+  }
+
+  /** The client keeps the producer, for which one partition is as good as thousands. */
+  #forgetAllButOne(): void {
+    const [first] = this.#destinations
+    this.#destinations.clear()
+    if (first === undefined) return
+    const [topic, destination] = first
+    destination.batchers.splice(0, destination.batchers.length - 1)
+    this.#destinations.set(topic, destination)
   }
 
   #pending(): PendingSends {

@@ -1,4 +1,5 @@
 import { OttlaError, type Producer, type ProducerOptions } from 'ottla'
+import { BatchPool } from '../../src/client/open-batch.js'
 import { createProducer } from '../../src/client/producer.js'
 import { ProducerCounters } from '../../src/client/producer-counters.js'
 import { ProducerIds } from '../../src/client/producer-identity.js'
@@ -35,8 +36,9 @@ export class FaultyEngine {
   producer(clock: Clock, options?: ProducerOptions): Producer {
     const { engine } = this
     const counters = new ProducerCounters()
-    const context = { engine, clock, topics: new TopicDirectory(engine), ids: new ProducerIds(engine), counters }
-    return createProducer({ ...context, onProgress: () => {}, onClose: () => {} }, options)
+    const [topics, ids, batches] = [new TopicDirectory(engine), new ProducerIds(engine), new BatchPool()]
+    const context = { engine, clock, topics, ids, counters, batches, onProgress: () => {}, onClose: () => {} }
+    return createProducer(context, options)
   }
 
   async #produce(engine: Engine, request: ProduceRequest): Promise<ProduceResult> {
