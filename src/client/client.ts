@@ -5,7 +5,6 @@ import type { RecoveryReport, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { assignedPartitions } from './assigned-partitions.js'
 import { type AnyGroup, type ConsumerGroup, closeMember, createConsumerGroup } from './consumer-group.js'
-import { EncodedMessages } from './encode-message.js'
 import { GroupCounters } from './group-counters.js'
 import { groupLag, type PartitionLag } from './group-lag.js'
 import { checkGroupId, type GroupOptions } from './group-options.js'
@@ -22,7 +21,6 @@ import { ProducerIds } from './producer-identity.js'
 import type { ProducerOptions } from './producer-options.js'
 import { createReader, type ReaderOptions } from './reader.js'
 import { checkDeadLetterTopic, Redrive, type RedriveOptions, type RedriveResult } from './redrive.js'
-import { SendOfMany } from './sender.js'
 import {
   type AnyTopic,
   checkPartitions,
@@ -143,15 +141,6 @@ export class EngineClient implements Client {
   readonly #producerCounters = new ProducerCounters()
   readonly #producers = new Set<Producer>()
   readonly #batches = new BatchPool()
-  /**
-   * The producer that closed last, and an empty `send` of many. Where a full GC finds no object of a class alive, V8 gives
-   * up the hidden class and all code compiled for it, and the next sends begin anew with the interpreter (benchmarks:
-   * group-commit, append-files).
-   */
-  readonly #kept: { closedProducer: Producer | undefined; readonly nothing: [EncodedMessages, SendOfMany] } = {
-    closedProducer: undefined,
-    nothing: [new EncodedMessages(0), new SendOfMany(0)],
-  }
   readonly #members = new Set<AnyGroup>()
   readonly #counters = new Map<string, GroupCounters>()
   /** By dead-letter topic, the newest call. */
@@ -277,7 +266,6 @@ export class EngineClient implements Client {
         onProgress: this.#listener.onProgress,
         onClose: (closed) => {
           this.#producers.delete(closed)
-          this.#kept.closedProducer = closed
           this.#listener.onProducerClosed(closed)
         },
       },

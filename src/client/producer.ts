@@ -202,7 +202,6 @@ export class Producer implements AsyncDisposable {
     for (const { batchers } of this.#destinations.values()) for (const batcher of batchers) batcher?.hurry()
     await this.flush()
     this.#identity?.release()
-    this.#forgetAllButOne()
     this.#context.onClose(this)
   }
 
@@ -546,16 +545,6 @@ export class Producer implements AsyncDisposable {
       }
     }
     return underWay
-  }
-
-  /** The client keeps the producer, for which one partition is as good as thousands. */
-  #forgetAllButOne(): void {
-    const [first] = this.#destinations
-    this.#destinations.clear()
-    if (first === undefined) return
-    const [topic, destination] = first
-    destination.batchers.splice(0, destination.batchers.length - 1)
-    this.#destinations.set(topic, destination)
   }
 
   #pending(): PendingSends {

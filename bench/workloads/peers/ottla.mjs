@@ -1,13 +1,14 @@
 import { Broker, bytes, FileStorage, Topic } from '../../../dist/index.js'
 
 /**
- * A broker over files that lives as long as a workload, and hands out an empty topic for each measurement.
+ * A broker over files and one producer that live as long as a workload, as those of an application do. It hands out an empty topic for each measurement.
  *
  * @param {string} directory
  * @param {import('../../../dist/index.js').FileStorageOptions} options
  */
 export async function openOttla(directory, options) {
   const broker = await Broker.open({ storage: new FileStorage(directory, options) })
+  const producer = broker.producer()
   return {
     broker,
     /**
@@ -16,7 +17,6 @@ export async function openOttla(directory, options) {
      */
     async emptyTopic(topic = new Topic('log', { value: bytes() })) {
       await broker.topic(topic)
-      const producer = broker.producer()
       return {
         topic,
         producer,
@@ -25,7 +25,7 @@ export async function openOttla(directory, options) {
           for await (const { value } of broker.reader(topic, { until: 'end' })) onValue(value)
         },
         async close() {
-          await producer.close()
+          await producer.flush()
           await broker.deleteTopic(topic)
         },
       }
