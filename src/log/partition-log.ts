@@ -4,7 +4,8 @@ import type { RecordBatch } from '../record/record-batch.js'
 import type { PartitionStorage, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { type CleanedLog, type CleaningSettings, LogCleaner } from './log-cleaner.js'
-import { follows, ProducerState } from './producer-state.js'
+import { LogProducers } from './log-producers.js'
+import { type AppendedBatch, follows } from './producer-state.js'
 import { shouldRoll } from './retention.js'
 
 /** What a log obeys; the engine hands over a new object when a config of the topic changes. */
@@ -61,19 +62,10 @@ interface PendingAppend {
 interface Write {
   readonly entries: readonly PendingAppend[]
   readonly endOffset: number
-  readonly sizeInBytes: number
   /** Where a new segment begins before it, if one does. */
   readonly rollAt: number | undefined
 }
 
-/** How much of the log is read at a time to rebuild the state of its producers. */
-const REPLAY_BYTES = 1 << 20
-/** Behind so much of the log the state of its producers is kept anew: what a crash leaves is read from there. */
-const SNAPSHOT_INTERVAL_BYTES = 8 << 20
-/** Kafka's default. */
-const PRODUCER_ID_EXPIRATION_MS = 86_400_000
-/** How often producers that come new have the others looked through. Kafka: producer.id.expiration.check.interval.ms. */
-const EXPIRATION_CHECK_INTERVAL_MS = 600_000
 /** What one write takes at most, unless a single batch is larger: so that a long queue is acknowledged bit by bit. */
 const WRITE_BYTES = 8 << 20
 
@@ -95,7 +87,7 @@ export class PartitionLog {
   readonly #storage: PartitionStorage
   readonly #acknowledgeAfter: 'append' | 'sync'
   readonly #clock: Clock
-  readonly #producers = new ProducerState()
+  readonly #producers: LogProducers
   /** What is done to its sealed segments. */
   readonly cleaner: LogCleaner
   /** Made for the first of them: most of many logs have none. */
@@ -107,15 +99,6 @@ export class PartitionLog {
   #pending: PendingAppend[] = []
   /** Changes of the segments that wait for the write under way. */
   readonly #changes: (() => Promise<void>)[] = []
-  readonly #ageOf: (timestamp: number) => number
-  readonly #look: () => void
-  readonly #producerIdExpirationMs: number
-  /** When the producers are next looked through for those that expired, by the monotonic clock. */
-  #expirationCheckAt = Number.NEGATIVE_INFINITY
-  /** The offset at which the producers' state was last kept. */
-  #savedAt = -1
-  /** Appended since then. */
-  #unsavedBytes = 0
   #busy = false
   #drained: Promise<void> = Promise.resolve()
   #status: 'open' | 'failed' | 'closing' | 'closed' = 'open'
@@ -134,10 +117,10 @@ export class PartitionLog {
     this.#logStartOffset = Math.min(Math.max(first, options.logStartOffset ?? 0), this.#logEndOffset)
     this.#highWatermark = this.#logEndOffset
     this.#onSealed = options.onSealed
-    this.#ageOf = options.ageOf ?? ((timestamp) => options.clock.now() - timestamp)
-    this.#look = options.look ?? (() => {})
-    this.#producerIdExpirationMs = options.producerIdExpirationMs ?? PRODUCER_ID_EXPIRATION_MS
-    this.cleaner = this.#newCleaner(options)
+    const { storage, clock, producerIdExpirationMs: expirationMs, look = () => {} } = options
+    const { ageOf = (timestamp: number): number => clock.now() - timestamp } = options
+    this.#producers = new LogProducers({ storage, clock, expirationMs, ageOf, look })
+    this.cleaner = this.#newCleaner(options.cleanedTo, ageOf)
   }
 
   static async open(options: PartitionLogOptions): Promise<PartitionLog> {
@@ -146,7 +129,7 @@ export class PartitionLog {
     const endOffset = storage.segments.at(-1)?.endOffset ?? 0
     if (acknowledgeAfter === 'sync' && storage.durableEndOffset < endOffset) await storage.sync()
     const log = new PartitionLog(options)
-    await log.#restoreProducers()
+    await log.#producers.restore(endOffset)
     return log
   }
 
@@ -310,7 +293,7 @@ export class PartitionLog {
     while (this.#busy) await this.#drained
     try {
       // A sync may have failed while the queue was worked off.
-      if (keep && this.#status === 'closing') await this.#saveProducers(this.#logEndOffset)
+      if (keep && this.#status === 'closing') await this.#producers.save(this.#logEndOffset)
       this.#status = 'closed'
       if (keep) await this.#storage.close()
     } finally {
@@ -320,10 +303,10 @@ export class PartitionLog {
 
   /** What `#drain` does with a single batch. Undefined where a segment is to be rolled or a snapshot to be kept, too: nothing is appended then. */
   #appendAlone(batch: RecordBatch): Promise<AppendResult> | undefined {
-    if (this.#unsavedBytes + batch.sizeInBytes >= SNAPSHOT_INTERVAL_BYTES) return undefined
+    if (this.#producers.isSaveDue(batch.sizeInBytes)) return undefined
     try {
       const known = this.#producers.check(batch)
-      if (known !== undefined) return Promise.resolve(this.#duplicate(known.duplicateOf))
+      if (known !== undefined) return Promise.resolve(this.#duplicate(known))
       this.#place(batch, this.#logEndOffset)
       const { segments } = this.#storage
       const active = segments[segments.length - 1]
@@ -338,7 +321,6 @@ export class PartitionLog {
   }
 
   #acknowledgeAlone(batch: RecordBatch): AppendResult {
-    this.#unsavedBytes += batch.sizeInBytes
     this.#moveEnd(batch.lastOffset + 1)
     const result = this.#taken(batch)
     this.#announce()
@@ -383,9 +365,8 @@ export class PartitionLog {
         if (appended !== undefined) await appended
         if (this.#acknowledgeAfter === 'sync') await this.#sync()
         this.#acknowledge(write)
-        this.#unsavedBytes += write.sizeInBytes
         // Whoever waits for an acknowledgement has it already.
-        if (this.#unsavedBytes >= SNAPSHOT_INTERVAL_BYTES) await this.#saveProducers(this.#logEndOffset)
+        if (this.#producers.isSaveDue()) await this.#producers.save(this.#logEndOffset)
         // Of an idempotent producer few batches are under way, and it sends what it kept back now that these are told:
         // all of that shares the next write and sync, which would begin with the first of it otherwise.
         if (this.#acknowledgeAfter === 'sync') await undefined
@@ -438,13 +419,13 @@ export class PartitionLog {
       if (rollAt !== undefined) break
     }
     this.#pending = taken === this.#pending.length ? [] : this.#pending.slice(taken)
-    return { entries, endOffset, sizeInBytes: bytes, rollAt }
+    return { entries, endOffset, rollAt }
   }
 
   /** Settles the entry of an idempotent producer at once if it is a repetition or out of order. */
   #isNew(entry: PendingAppend): boolean {
     try {
-      const duplicate = this.#producers.check(entry.batch)?.duplicateOf
+      const duplicate = this.#producers.check(entry.batch)
       if (duplicate === undefined) return true
       settle(entry, this.#duplicate(duplicate), undefined)
     } catch (error) {
@@ -453,7 +434,7 @@ export class PartitionLog {
     return false
   }
 
-  #duplicate({ baseOffset, timestamp }: { baseOffset: number; timestamp: number }): AppendResult {
+  #duplicate({ baseOffset, timestamp }: AppendedBatch): AppendResult {
     return this.#result(baseOffset, this.settings.messageTimestampType === 'LogAppendTime' ? timestamp : -1)
   }
 
@@ -476,7 +457,7 @@ export class PartitionLog {
 
   async #roll(baseOffset: number): Promise<void> {
     await this.#storage.roll(baseOffset)
-    await this.#saveProducers(baseOffset)
+    await this.#producers.save(baseOffset)
     this.#onSealed?.(this)
   }
 
@@ -493,7 +474,7 @@ export class PartitionLog {
 
   /** What the producer of a batch is told that is in the log. */
   #taken(batch: RecordBatch): AppendResult {
-    if (this.#producers.update(batch)) this.#expireProducersInTime()
+    this.#producers.update(batch)
     return this.#result(batch.baseOffset, batch.isLogAppendTime ? batch.maxTimestamp : -1)
   }
 
@@ -506,10 +487,10 @@ export class PartitionLog {
     for (const listener of this.#onAdvance) listener()
   }
 
-  #newCleaner({ storage, clock, cleanedTo }: PartitionLogOptions): LogCleaner {
+  #newCleaner(cleanedTo: number | undefined, ageOf: (timestamp: number) => number): LogCleaner {
     const cleaned: CleanedLog = {
-      storage,
-      clock,
+      storage: this.#storage,
+      clock: this.#clock,
       settings: () => this.settings,
       ends: () => ({
         logStartOffset: this.logStartOffset,
@@ -517,7 +498,7 @@ export class PartitionLog {
         lastStableOffset: Math.min(this.#highWatermark, this.#producers.firstOpenTransactionOffset),
       }),
       isOpen: () => this.isOpen,
-      ageOf: this.#ageOf,
+      ageOf,
       isLastOfProducer: (batch) => this.#producers.isLast(batch),
       betweenWrites: (change) => this.#exclusively(change),
       roll: () => this.#roll(this.#logEndOffset),
@@ -536,67 +517,6 @@ export class PartitionLog {
       })
       this.#start()
     })
-  }
-
-  /** Idempotent producers go on where they stood: from the kept state, and the batches after it. */
-  async #restoreProducers(): Promise<void> {
-    const snapshot = await this.#storage.loadSnapshot(this.#logEndOffset)
-    if (snapshot !== undefined && this.#restore(snapshot.bytes)) this.#savedAt = snapshot.offset
-    let from = Math.max(this.#storage.segments[0]?.baseOffset ?? 0, this.#savedAt)
-    while (from < this.#logEndOffset) {
-      const batches = await this.#storage.read(from, REPLAY_BYTES, this.#logEndOffset)
-      for (const batch of batches) {
-        this.#unsavedBytes += batch.sizeInBytes
-        if (batch.producerId >= 0) this.#producers.update(batch)
-      }
-      from = (batches.at(-1)?.lastOffset ?? this.#logEndOffset) + 1
-    }
-    this.#producers.countFromTimestamps()
-  }
-
-  /** Only producers that come new make more of them, so nobody needs a timer. */
-  #expireProducersInTime(): void {
-    // The first has nobody to push out, and is noted to be there now (benchmark: growth-topics).
-    if (this.#producers.size === 1) {
-      this.#producers.expire(this.#clock.now(), this.#producerIdExpirationMs, this.#ageOf)
-      return
-    }
-    const now = this.#clock.monotonic()
-    if (now < this.#expirationCheckAt) return
-    this.#expirationCheckAt = now + Math.min(EXPIRATION_CHECK_INTERVAL_MS, this.#producerIdExpirationMs)
-    this.#expireProducers()
-  }
-
-  #expireProducers(): void {
-    this.#look()
-    this.#producers.expire(this.#clock.now(), this.#producerIdExpirationMs, this.#ageOf)
-  }
-
-  /** False for a damaged snapshot: it is a cache, and the log says it all again. */
-  #restore(snapshot: Uint8Array): boolean {
-    try {
-      this.#producers.restore(snapshot)
-      return true
-    } catch (error) {
-      if (OttlaError.is(error) && error.code === 'OTTLA_CORRUPTION') return false
-      throw error
-    }
-  }
-
-  /**
-   * Kept even when there are none: it spares the next open a walk through the log in search of them. That walk is all
-   * that a failure costs, so it fails neither a write nor a close.
-   */
-  async #saveProducers(offset: number): Promise<void> {
-    if (offset === this.#savedAt || offset === 0) return
-    this.#unsavedBytes = 0
-    this.#expireProducers()
-    try {
-      await this.#storage.saveSnapshot(offset, this.#producers.snapshot())
-      this.#savedAt = offset
-    } catch {
-      // The next one is tried again, at the next roll or at the close.
-    }
   }
 
   #refusal(): OttlaError {

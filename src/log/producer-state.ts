@@ -8,6 +8,12 @@ const LAST_SEQUENCE = 2 ** 31 - 1
 const NO_SEQUENCE = -1
 const NO_EPOCH = -1
 
+/** A batch that is in the log, and comes again. */
+export interface AppendedBatch {
+  readonly baseOffset: number
+  readonly timestamp: number
+}
+
 /**
  * What one partition knows of its idempotent producers, as Kafka's ProducerStateManager has it: the epoch of each and
  * the sequences of its last five batches. A batch that comes twice is found here, one that leaves a gap is refused.
@@ -28,7 +34,7 @@ export class ProducerState {
    * Where the same batch already is, or undefined when it can be appended. Throws OTTLA_INVALID_PRODUCER_EPOCH when a
    * newer epoch has fenced the producer, and OTTLA_OUT_OF_ORDER_SEQUENCE when batches are missing before this one.
    */
-  check(batch: RecordBatch): { duplicateOf: { baseOffset: number; timestamp: number } } | undefined {
+  check(batch: RecordBatch): AppendedBatch | undefined {
     const { producerId, producerEpoch, baseSequence } = batch
     if (producerId < 0) return undefined
     if (baseSequence < 0) {
@@ -47,7 +53,7 @@ export class ProducerState {
       const lastSequence = lastSequenceOf(batch)
       for (const known of entry.batches) {
         if (known.lastSequence === lastSequence && baseSequenceOf(known) === baseSequence) {
-          return { duplicateOf: { baseOffset: known.lastOffset - known.offsetDelta, timestamp: known.timestamp } }
+          return { baseOffset: known.lastOffset - known.offsetDelta, timestamp: known.timestamp }
         }
       }
     }

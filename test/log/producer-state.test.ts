@@ -116,7 +116,8 @@ describe('ProducerState', () => {
     }
     for (let i = 1; i < 6; i++) {
       expect(state.check(batchOf({ sequence: i * 2, records: 2 }))).toEqual({
-        duplicateOf: { baseOffset: 100 + i * 2, timestamp: 1000 + i },
+        baseOffset: 100 + i * 2,
+        timestamp: 1000 + i,
       })
     }
     expect(codeOf(() => state.check(batchOf({ sequence: 0, records: 2 })))).toBe('OTTLA_OUT_OF_ORDER_SEQUENCE')
@@ -139,7 +140,7 @@ describe('ProducerState', () => {
     const across = stateAfter({ sequence: LAST_SEQUENCE - 1, records: 4, offset: 7 })
     expect(across.check(batchOf({ sequence: 2 }))).toBeUndefined()
     expect(codeOf(() => across.check(batchOf({ sequence: 1 })))).toBe('OTTLA_OUT_OF_ORDER_SEQUENCE')
-    expect(across.check(batchOf({ sequence: LAST_SEQUENCE - 1, records: 4 }))?.duplicateOf.baseOffset).toBe(7)
+    expect(across.check(batchOf({ sequence: LAST_SEQUENCE - 1, records: 4 }))?.baseOffset).toBe(7)
   })
 
   it('fences an older epoch, even for a batch that it already has', () => {
@@ -192,7 +193,7 @@ describe('ProducerState', () => {
           offset += records
         }
         for (const options of sent.slice(-5)) {
-          expect(state.check(batchOf({ ...options, offset: 999 }))?.duplicateOf.baseOffset).toBe(options.offset)
+          expect(state.check(batchOf({ ...options, offset: 999 }))?.baseOffset).toBe(options.offset)
         }
       }),
       { numRuns: 50 },
@@ -207,7 +208,7 @@ describe("ProducerState's snapshot", () => {
     expect(state.size).toBe(1)
     expect(hex(state.snapshot())).toBe(KAFKA_SNAPSHOT)
     expect(state.check(batchOf({ epoch: 1, sequence: 7 }))).toBeUndefined()
-    expect(state.check(batchOf({ epoch: 1, sequence: 5, records: 2 }))?.duplicateOf.baseOffset).toBe(12)
+    expect(state.check(batchOf({ epoch: 1, sequence: 5, records: 2 }))?.baseOffset).toBe(12)
   })
 
   it('of nobody is a header', () => {
@@ -252,7 +253,7 @@ describe("ProducerState's snapshot", () => {
 
 function decide(state: ProducerState, batch: RecordBatch): string {
   try {
-    const duplicate = state.check(batch)?.duplicateOf
+    const duplicate = state.check(batch)
     if (duplicate !== undefined) return `D ${duplicate.baseOffset} ${duplicate.timestamp}`
     state.update(batch)
     return 'A'
