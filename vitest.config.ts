@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { ViteUserConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
@@ -27,8 +28,8 @@ const config: ViteUserConfig = {
   },
   test: {
     setupFiles: ['test/compare-bytes.ts'],
-    // All that there are: by default one is left free, which on two is half of them.
-    maxWorkers: '100%',
+    // One more than can run: at any time one waits for a disk, a process that starts or a time that passes.
+    maxWorkers: availableParallelism() + 1,
     sequence: { sequencer: PackageFirst },
     reporters: reportDirectory
       ? ['default', ['json', { outputFile: `${reportDirectory}/${process.pid}.json` }]]
@@ -47,7 +48,7 @@ const config: ViteUserConfig = {
       },
       {
         extends: true,
-        test: { name: 'package', include: ['test/package/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 60_000 },
+        test: { name: 'package', include: ['test/package/**/*.test.ts'], testTimeout: 60_000, hookTimeout: 180_000 },
       },
       {
         extends: true,
