@@ -15,6 +15,8 @@ const config: Options = {
   outDir: 'bench/.cache/modules',
   format: ['esm'],
   dts: false,
+  // What is done to the package afterwards is not for these.
+  onSuccess: async () => {},
 }
 
 export default config

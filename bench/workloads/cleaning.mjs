@@ -3,7 +3,6 @@ import { Broker, bytes, FileStorage, MemoryStorage, Topic } from '../../dist/ind
 import { makePayloads } from '../harness/payloads.mjs'
 
 const BATCH = 1000
-const LIMIT_MS = 5
 
 const LOADS = {
   'memory, 100 B': { storage: 'memory', size: 100, written: 48e6 },
@@ -20,7 +19,7 @@ export const workload = {
     'a chain of `setImmediate` measures each turn of the event loop while it compacts; 99 % of the time passed in turns no longer than what is shown, or in shorter ones',
     'a loop that works for 2 ms a turn: `while` does nothing else, so what it adds is the machine',
     'what is left is compared by count of keys and checksum with what was written last, not timed',
-    'the floor is no ratio: what an application is promised is a time',
+    'a turn includes what V8 collects and compiles meanwhile, so it has no floor: between two looks at the clock compaction goes through 64 records or copies 64 KiB, and it yields after 2 ms (test: log-cleaner)',
   ],
   rows: Object.keys(LOADS).map((load) => ({
     id: '29',
@@ -28,7 +27,6 @@ export const workload = {
     ours: `${load} p99`,
     better: 'lower',
     unit: 'ms',
-    floor: LIMIT_MS,
   })),
   tables: [
     {
