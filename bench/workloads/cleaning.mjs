@@ -1,6 +1,6 @@
-import { join } from 'node:path'
-import { Broker, bytes, FileStorage, MemoryStorage, Topic } from '../../dist/index.js'
+import { bytes, Topic } from '../../dist/index.js'
 import { makePayloads } from '../harness/payloads.mjs'
+import { Brokers } from './peers/brokers.mjs'
 
 const BATCH = 1000
 
@@ -52,16 +52,10 @@ export const workload = {
           }
         }),
     }
-    const brokers = []
+    const brokers = new Brokers(directory)
     let topics = 0
     for (const [load, { storage, size, written }] of Object.entries(LOADS)) {
-      const broker = await Broker.open({
-        storage:
-          storage === 'memory'
-            ? new MemoryStorage()
-            : new FileStorage(join(directory, `${brokers.length}`), { durability: storage }),
-      })
-      brokers.push(broker)
+      const broker = await brokers.open(storage)
       const values = makePayloads(BATCH, size)
       const keyCount = Math.round(written / size / 2 / BATCH) * BATCH
       contenders[load] = async () => {
@@ -89,12 +83,7 @@ export const workload = {
         return measured
       }
     }
-    return {
-      contenders,
-      async close() {
-        for (const broker of brokers) await broker.close()
-      },
-    }
+    return { contenders, close: () => brokers.close() }
   },
 }
 

@@ -1,9 +1,9 @@
-import { join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { Broker, bytes, FileStorage, MemoryStorage, Topic } from '../../dist/index.js'
+import { bytes, Topic } from '../../dist/index.js'
 import { runs, sends } from '../harness/dispatch.mjs'
 import { Arrivals, makePayloads } from '../harness/payloads.mjs'
 import { percentiles } from '../harness/percentiles.mjs'
+import { Brokers } from './peers/brokers.mjs'
 
 const MILLISECONDS = 400
 const LIMIT_MS = 10
@@ -59,16 +59,10 @@ export const workload = {
         return late(timer)
       },
     }
-    const brokers = []
+    const brokers = new Brokers(directory)
     let topics = 0
     for (const [load, { storage, send, run }] of Object.entries(LOADS)) {
-      const broker = await Broker.open({
-        storage:
-          storage === 'memory'
-            ? new MemoryStorage()
-            : new FileStorage(join(directory, `${brokers.length}`), { durability: storage }),
-      })
-      brokers.push(broker)
+      const broker = await brokers.open(storage)
       const producer = broker.producer()
       const arrivals = new Arrivals()
       contenders[load] = async () => {
@@ -91,12 +85,7 @@ export const workload = {
         return measured
       }
     }
-    return {
-      contenders,
-      async close() {
-        for (const broker of brokers) await broker.close()
-      },
-    }
+    return { contenders, close: () => brokers.close() }
   },
 }
 

@@ -200,20 +200,16 @@ export class Batcher implements BatchOwner, TurnListener {
   settle(batch: OpenBatch, outcome: Outcome): void {
     const { clock } = this.#options
     if (this.#turn === undefined && !clock.turnIsSpent()) {
-      this.#tell(batch, outcome)
+      batch.settle(this, outcome)
       return
     }
     // Senders that await each message in memory, or try again and again, would otherwise never leave this turn of the
     // event loop. Outcomes that follow wait too, to stay in order.
     const turn = (this.#turn ?? clock.nextTurn()).then(() => {
       if (this.#turn === turn) this.#turn = undefined
-      this.#tell(batch, outcome)
+      batch.settle(this, outcome)
     })
     this.#turn = turn
-  }
-
-  #tell(batch: OpenBatch, outcome: Outcome): void {
-    batch.settle(this, outcome)
   }
 
   told(batch: OpenBatch, error: unknown): void {
