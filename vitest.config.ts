@@ -42,6 +42,7 @@ const config: ViteUserConfig = {
           include: ['test/**/*.test.ts', 'test/bench/*.test.mjs'],
           exclude: ['test/deep/**', 'test/package/**'],
           testTimeout: 20_000,
+          hookTimeout: 20_000,
           // None mocks a module or leaves anything behind, and to load the package for each file takes a quarter of the time.
           isolate: false,
         },
@@ -52,7 +53,8 @@ const config: ViteUserConfig = {
       },
       {
         extends: true,
-        test: { name: 'deep', include: ['test/deep/**/*.test.ts'], testTimeout: 600_000 },
+        // A hook too: to remove what ten thousand topics left takes as long as the disk takes.
+        test: { name: 'deep', include: ['test/deep/**/*.test.ts'], testTimeout: 600_000, hookTimeout: 600_000 },
       },
     ],
   },
