@@ -1,15 +1,19 @@
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { crc32c } from '../../src/record/crc32c.js'
-import { BLOCK_BYTES, vectorsOf } from '../../src/record/crc32c-vectors.js'
+import { foldByVectors, foldByWords, LEAST_FOLDED_BYTES } from '../../src/record/crc32c-fold.js'
+
+function slowCrc32c(bytes: Uint8Array): number {
+  return ~register(~0, bytes) >>> 0
+}
 
 /** One bit at a time, from the definition. */
-function slowCrc32c(bytes: Uint8Array): number {
-  let crc = ~0
+function register(before: number, bytes: Uint8Array): number {
+  let crc = before
   for (const byte of bytes) {
     crc ^= byte
     for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0)
   }
-  return ~crc >>> 0
+  return crc
 }
 
 /** Bytes without a pattern that a wrong table could hide behind. */
@@ -20,12 +24,6 @@ function noise(size: number): Uint8Array {
     return state >>> 24
   })
 }
-
-const byteTable = Int32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte
-  for (let bit = 0; bit < 8; bit++) crc = (crc >>> 1) ^ (crc & 1 ? 0x82f63b78 : 0)
-  return crc
-})
 
 afterEach(() => void vi.unstubAllGlobals())
 
@@ -70,23 +68,33 @@ describe('crc32c', () => {
   })
 })
 
-describe('crc32c by vectors', () => {
-  it('goes on from any register, over any number of blocks and at any place', () => {
-    const update = vectorsOf(byteTable)
-    const memory = noise(40 * BLOCK_BYTES)
-    for (const [start, blocks] of [
-      [0, 1],
-      [3, 2],
-      [4096, 31],
-      [1, 39],
+describe.each([
+  ['vectors', foldByVectors],
+  ['words', foldByWords],
+])('the fold by %s', (_, makeFold) => {
+  it('leaves a short message with the same checksum, from any register, of any length and at any place', () => {
+    const fold = makeFold()
+    const memory = noise(80_000)
+    for (const [start, length] of [
+      ...Array.from({ length: 70 }, (_, more) => [more % 5, LEAST_FOLDED_BYTES + more] as const),
+      [1, 24_575],
+      [0, 24_576],
+      [3, 26_623],
+      [4, 26_624],
+      [7, 26_625],
+      [2, 51_199],
+      [0, 79_999],
     ] as const) {
-      const expected = ~slowCrc32c(memory.subarray(start, start + blocks * BLOCK_BYTES)) | 0
-      const half = blocks >> 1
-      const register = update?.(~0, memory, start, half)
-      expect(update?.(register ?? 0, memory, start + half * BLOCK_BYTES, blocks - half)).toBe(expected)
+      const before = memory[length % 1000] ?? 0
+      const rest = fold?.(before, memory, start, start + length) ?? new Uint8Array()
+      const expected = register(before, memory.subarray(start, start + length))
+      expect({ start, length, register: register(0, rest) }).toEqual({ start, length, register: expected })
+      expect(rest.length).toBeLessThan(1000)
     }
   })
+})
 
+describe('the fold by vectors', () => {
   it.each([
     ['without WebAssembly', undefined],
     ['without its vectors', { validate: (): boolean => false }],
@@ -104,6 +112,6 @@ describe('crc32c by vectors', () => {
     ],
   ])('is not to be had %s', (_, webAssembly) => {
     vi.stubGlobal('WebAssembly', webAssembly)
-    expect(vectorsOf(byteTable)).toBeUndefined()
+    expect(foldByVectors()).toBeUndefined()
   })
 })
