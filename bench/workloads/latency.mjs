@@ -28,7 +28,6 @@ export const workload = {
       label: 'memory, idle, p50',
       ours: 'memory idle p50',
       peer: 'bare consumer idle p50',
-      floor: 2,
       goal: 1.25,
     },
     { ...row, label: 'memory, at 100k/s, p50', ours: 'memory at 100k/s p50', peer: 'bare consumer at 100k/s p50' },

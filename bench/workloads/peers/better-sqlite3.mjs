@@ -6,12 +6,12 @@ const PAGE_ROWS = 1000
 
 /**
  * A table as a log, as the manual of better-sqlite3 has it for bulk inserts: a write-ahead log, a prepared statement, a
- * transaction around each batch. Read by pages of 1,000 rows, which is faster than `iterate`.
+ * transaction around each batch. Read by pages of 1,000 values, which is faster than `iterate`.
  *
  * @param {string} directory emptied
  * @param {{ synchronous: 'NORMAL' | 'FULL', rowsPerStatement?: number }} options more rows in one INSERT than the
  *   manual has save calls
- * @returns {import('./store.mjs').Store & { insert(value: Uint8Array): void }}
+ * @returns {import('./store.mjs').Store & { insert(value: Uint8Array): void, iterateAll(onValue: (value: any) => void): void }}
  */
 export function openSqlite(directory, { synchronous, rowsPerStatement = 1 }) {
   rmSync(directory, { recursive: true, force: true })
@@ -24,6 +24,7 @@ export function openSqlite(directory, { synchronous, rowsPerStatement = 1 }) {
   const places = Array(rowsPerStatement).fill('(?)')
   const insertMany = database.prepare(`INSERT INTO log (value) VALUES ${places}`)
   const page = database.prepare(`SELECT value FROM log WHERE id > ? ORDER BY id LIMIT ${PAGE_ROWS}`).pluck()
+  const rows = database.prepare('SELECT id, value FROM log ORDER BY id')
   return {
     append: database.transaction((values) => {
       if (rowsPerStatement === 1) for (const value of values) insertOne.run(value)
@@ -38,6 +39,9 @@ export function openSqlite(directory, { synchronous, rowsPerStatement = 1 }) {
         for (const value of values) onValue(value)
         if (values.length < PAGE_ROWS) return
       }
+    },
+    iterateAll(onValue) {
+      for (const { value } of rows.iterate()) onValue(value)
     },
     close: () => database.close(),
   }
