@@ -257,7 +257,7 @@ export class FilePartition implements PartitionStorage {
     const stretches: Stretch[] = []
     try {
       for (let next = 0; next < batches.length; ) {
-        const gathered = this.#place.cache.gather(batches, next)
+        const gathered = this.#place.cache.gather(batches, next, this.#tail)
         stretches.push(gathered.stretch)
         next = gathered.next
       }

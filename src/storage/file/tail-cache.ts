@@ -19,6 +19,10 @@ interface CachedSlab {
   readonly tails: Set<PartitionTail>
 }
 
+/** A partition whose end nobody read for so long is written without a copy in the cache, where a write is large in itself. */
+const UNREAD_BYTES = 8 << 20
+const LARGE_WRITE_BYTES = 32 * 1024
+
 /** A read walks a stretch from its start, so it stays short; one large append is one all the same. */
 const LONGEST_MERGED_BYTES = 4096
 
@@ -44,12 +48,15 @@ export class TailCache {
   /**
    * Copies batches from `from` on to one slab, as many as fit, one at least. The slab is held until `letGo`, so that it
    * outlives the write even if it leaves the cache meanwhile. One that is larger than a slab stays where it is and is
-   * not cached.
+   * not cached, and so does a large one of a partition that nobody reads (benchmark: append-raw).
    */
-  gather(batches: readonly RecordBatch[], from: number): { stretch: Stretch; next: number } {
+  gather(batches: readonly RecordBatch[], from: number, tail: PartitionTail): { stretch: Stretch; next: number } {
     const first = batches[from]
     if (first === undefined) throw new RangeError(`There is no batch at index ${from}.`)
-    if (first.sizeInBytes > LARGEST_POOLED_SLAB_BYTES) return { stretch: uncached(first), next: from + 1 }
+    const isUnread = batches.length === 1 && tail.unreadBytes > UNREAD_BYTES
+    if (first.sizeInBytes > (isUnread ? LARGE_WRITE_BYTES : LARGEST_POOLED_SLAB_BYTES)) {
+      return { stretch: uncached(first), next: from + 1 }
+    }
     const cached = this.#slabWithRoomFor(first.sizeInBytes)
     const { bytes } = cached.slab
     const start = cached.usedBytes
@@ -113,10 +120,13 @@ function uncached(batch: RecordBatch): Stretch {
 /** What the cache holds of one partition: always a whole end of its log, without a hole. */
 export class PartitionTail {
   readonly #stretches: Stretch[] = []
+  /** What was added since the last read. */
+  unreadBytes = 0
 
   /** Takes in what follows on the last stretch in the log. */
   add(stretch: Stretch): void {
     const { slab } = stretch
+    this.unreadBytes += stretch.end - stretch.start
     if (slab.isEvicted) {
       this.clear()
       return
@@ -133,6 +143,7 @@ export class PartitionTail {
 
   /** As `PartitionStorage.read`, or undefined where `offset` lies before what the cache holds. */
   read(offset: number, maxBytes: number, endOffset: number): EncodedBatch[] | undefined {
+    this.unreadBytes = 0
     const stretches = this.#stretches
     const oldest = stretches[0]
     if (oldest === undefined || offset < oldest.baseOffset) return undefined

@@ -1,6 +1,7 @@
 import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, it, test } from 'vitest'
+import { RecordBatchBuilder } from '../../../src/record/record-batch-builder.js'
 import { FileStorage } from '../../../src/storage/file/file-storage.js'
 import { SimulatedFileSystem } from '../../../src/testing/simulated-file-system.js'
 import { storageSuite } from '../../../src/testing/storage-suite.js'
@@ -256,9 +257,42 @@ describe('an append', () => {
     for (let offset = 0; offset < 40; offset++) await log.append([batchAt(offset, 1, 700_000)])
     expect(await offsetsIn(log)).toEqual(upTo(40))
     expect(disk.count('read', '.log')).toBeGreaterThan(0)
+    await log.append([batchAt(40, 1, 700_000)])
     disk.calls.length = 0
-    expect(log.read(39, 1, 40)).toHaveLength(1)
+    expect(log.read(40, 1, 41)).toHaveLength(1)
     expect(disk.calls).toEqual([])
+    await storage.close()
+  })
+
+  it('that nobody reads for long is in the log as well, though its memory is written to again', async () => {
+    const { storage, log } = await open(directory(), { durability: 'os' })
+    const builder = new RecordBatchBuilder()
+    const appendOne = async (): Promise<void> => {
+      const offset = endOf(log)
+      builder.append(offset, null, new Uint8Array(128 * 1024).fill(offset))
+      const closed = builder.close()
+      closed.assignOffsets(offset, 0)
+      await log.append([closed])
+      builder.reset()
+    }
+    // Once with nobody who reads, then with one who keeps up, then without again.
+    for (const isRead of [false, true, false]) {
+      for (let batch = 0; batch < 100; batch++) {
+        await appendOne()
+        if (isRead) expect((await log.read(endOf(log) - 1, 1, endOf(log)))[0]?.baseOffset).toBe(endOf(log) - 1)
+      }
+    }
+    const { length } = upTo(300)
+    for (const offset of [0, 70, 99, 100, 101, 199, 200, 264, 299]) {
+      const [batch] = await log.read(offset, 1, length)
+      const records = batch?.records()
+      records?.next()
+      expect([records?.offset, records?.value?.[0], records?.value?.at(-1)]).toEqual([
+        offset,
+        offset & 255,
+        offset & 255,
+      ])
+    }
     await storage.close()
   })
 
