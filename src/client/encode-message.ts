@@ -29,14 +29,35 @@ export class EncodedMessages {
     this.#values = new Array(count)
   }
 
-  /** Throws OTTLA_INVALID_ARGUMENT for what is no message, OTTLA_ENCODE for a key or value that its codec refuses. */
-  encode(slot: number, topic: AnyTopic, message: OutgoingMessage<unknown, unknown>): void {
-    checkMessage(topic, message)
-    const value = encodeValue(topic, message.value)
-    const key = encodeKey(topic, message.key)
-    const headers = headersOf(message)
-    const timestamp = timestampOf(message)
-    this.set(slot, value, key, headers, timestamp, partitionOf(message))
+  /**
+   * All of them. Throws OTTLA_INVALID_ARGUMENT for what is no message, OTTLA_ENCODE for a key or value that its codec
+   * refuses. What only few messages have is looked at apart (benchmark: append-raw).
+   */
+  encode(topic: AnyTopic, given: readonly OutgoingMessage<unknown, unknown>[]): void {
+    const values = this.#values
+    let keys = this.#keys
+    let bytes = 0
+    let largestBytes = 0
+    // By index, since the holes of an array are messages that are missing.
+    for (let slot = 0; slot < this.count; slot++) {
+      const message = given[slot] as OutgoingMessage<unknown, unknown>
+      checkMessage(topic, message)
+      const value = encodeValue(topic, message.value)
+      const key = encodeKey(topic, message.key)
+      values[slot] = value
+      if (key !== null) {
+        if (keys === undefined) this.#keys = keys = new Array(this.count)
+        keys[slot] = key
+      }
+      if (message.headers !== undefined || message.timestamp !== undefined || message.partition !== undefined) {
+        this.#setRare(slot, headersOf(message), timestampOf(message), partitionOf(message))
+      }
+      const size = RecordBatchBuilder.recordSizeUpperBound(key, value, this.headers(slot))
+      bytes += size
+      if (size > largestBytes) largestBytes = size
+    }
+    this.bytes = bytes
+    this.largestBytes = largestBytes
   }
 
   set(
@@ -49,9 +70,7 @@ export class EncodedMessages {
   ): void {
     this.#values[slot] = value
     if (key !== null) this.#setKey(slot, key)
-    if (headers !== undefined) this.#setHeaders(slot, headers)
-    if (timestamp !== undefined) this.#setTimestamp(slot, timestamp)
-    if (partition !== undefined) this.setPartition(slot, partition)
+    this.#setRare(slot, headers, timestamp, partition)
     const bytes = RecordBatchBuilder.recordSizeUpperBound(key, value, headers)
     this.bytes += bytes
     if (bytes > this.largestBytes) this.largestBytes = bytes
@@ -112,6 +131,17 @@ export class EncodedMessages {
       const headers = this.headers(slot)
       if (headers !== undefined) this.#setHeaders(slot, headers.map(copyOfHeader))
     }
+  }
+
+  #setRare(
+    slot: number,
+    headers: readonly RecordHeader[] | undefined,
+    timestamp: number | undefined,
+    partition: number | undefined,
+  ): void {
+    if (headers !== undefined) this.#setHeaders(slot, headers)
+    if (timestamp !== undefined) this.#setTimestamp(slot, timestamp)
+    if (partition !== undefined) this.setPartition(slot, partition)
   }
 
   #setKey(slot: number, key: Uint8Array): void {

@@ -260,10 +260,7 @@ export class Producer implements AsyncDisposable {
   ): void {
     this.#checkCall(topic, options)
     const messages = new EncodedMessages(given.length)
-    // By index, since the holes of an array are messages that are missing.
-    for (let slot = 0; slot < messages.count; slot++) {
-      messages.encode(slot, topic, given[slot] as OutgoingMessage<unknown, unknown>)
-    }
+    messages.encode(topic, given)
     this.#sendEncoded(topic, messages, sender, this.#destinationNow(topic, messages.bytes), options?.signal)
   }
 
