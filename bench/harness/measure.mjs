@@ -1,8 +1,11 @@
+import { QuietProcessor } from './quiet-processor.mjs'
+
 /* The child process in which one workload is measured: `node --expose-gc measure.mjs NAME DIRECTORY`, over an IPC channel. */
 const [name, directory] = process.argv.slice(2)
 // Nobody would hear what is measured.
 process.on('disconnect', exit)
 const { workload } = await import(new URL(`../workloads/${name}.mjs`, import.meta.url))
+const processor = new QuietProcessor({ mostMs: 1000, budgetMs: 15_000 })
 const { contenders, close } = await workload.open({ directory, gc: globalThis.gc })
 try {
   await measureAll()
@@ -27,6 +30,7 @@ async function measureAll() {
 async function measure(contender) {
   // Nobody pays for the garbage of the one before.
   globalThis.gc()
+  await processor.wait()
   const startedAt = performance.now()
   const measured = await contenders[contender]()
   const seconds = (performance.now() - startedAt) / 1000
