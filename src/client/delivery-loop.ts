@@ -3,17 +3,18 @@ import type { Engine } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
 import { reasonOf } from '../reason-of.js'
 import { noRecords } from '../record/encoded-batch.js'
-import type { RecordBatch, RecordCursor } from '../record/record-batch.js'
+import type { RecordBatch } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { BatchCalls } from './batch-calls.js'
+import { ConcurrentCalls } from './concurrent-calls.js'
 import { decodeMessage, decodeMessages, type MessageCodecs, rawMessage, UndecodableError } from './decode.js'
 import { PartitionDelivery } from './delivery.js'
 import {
   type BatchDispatch,
   type Dispatch,
-  type EachDispatch,
   isThenable,
+  MESSAGES_PER_TIME_CHECK,
   type MessageHandler,
   NOT_HANDLED,
 } from './dispatch.js'
@@ -76,9 +77,6 @@ export interface LoopProgress {
  */
 export type StopCause = 'revoked' | 'lost' | 'closing' | 'abandoned'
 
-/** A loop looks at the time once in so many messages. */
-const MESSAGES_PER_TIME_CHECK = 8
-
 /**
  * Delivers one partition to one member, from the fetch to the handler. The loop owns the position: what was delivered
  * lies below it, and `committableOffset` is the contiguous prefix of that which is done.
@@ -94,6 +92,7 @@ export class DeliveryLoop {
   readonly #delivery: PartitionDelivery
   readonly #inFlight: InFlight
   readonly #batchCalls: BatchCalls
+  readonly #concurrentCalls: ConcurrentCalls
   readonly #ended: Promise<void>
   #position: number
   #soughtOffset: number | undefined
@@ -147,8 +146,28 @@ export class DeliveryLoop {
         options.onMark()
       },
     })
+    const { dispatch } = options
+    this.#concurrentCalls = new ConcurrentCalls({
+      at: options.at,
+      clock,
+      codecs: options.codecs,
+      handler: dispatch.kind === 'each' ? dispatch.handler : () => {},
+      isByKey: dispatch.kind === 'each' && dispatch.ordering === 'key',
+      lookahead: dispatch.kind === 'each' ? dispatch.lookahead : 0,
+      slots,
+      inFlight: this.#inFlight,
+      position: () => this.#position,
+      onHandedOut: (position) => {
+        this.#position = position
+      },
+      isInterrupted: () => this.#isInterrupted,
+      onHeldUp: (isHeldUp) => {
+        this.#isHeldUp = isHeldUp
+        if (isHeldUp) options.onRest()
+      },
+    })
     // One by one, nothing is delivered beside what is in flight.
-    this.#isHeldUp = options.dispatch.kind === 'batch' || options.dispatch.ordering === 'partition'
+    this.#isHeldUp = dispatch.kind === 'batch' || dispatch.ordering === 'partition'
     this.#position = options.startOffset
     this.#committedOffset = options.committedOffset
     this.#ended = labelled(options.label, async () => {
@@ -314,7 +333,7 @@ export class DeliveryLoop {
         const isWhole =
           dispatch.ordering === 'partition'
             ? await this.#deliverInOrder(batch, dispatch.handler, signal)
-            : await this.#deliverBeside(batch, dispatch, signal)
+            : await this.#concurrentCalls.deliver(batch, signal)
         if (!isWhole) break
         // Past what holds no message too: a marker, or a gap that compaction left.
         this.#position = batch.lastOffset + 1
@@ -356,39 +375,6 @@ export class DeliveryLoop {
       if (failed !== undefined && !(await inFlight.tryAgain(message, failed.error, handler))) return false
       this.#position = offset + 1
       onMark()
-      if (++count % MESSAGES_PER_TIME_CHECK === 0 && clock.turnIsSpent()) await clock.nextTurn()
-    }
-    return !this.#isInterrupted
-  }
-
-  /** Starts handlers beside each other, one for each slot and key. False when it was interrupted. */
-  async #deliverBeside(
-    batch: RecordBatch,
-    { handler, lookahead, ordering }: EachDispatch,
-    signal: CancelSignal,
-  ): Promise<boolean> {
-    const { at, clock, codecs, slots, onRest } = this.#options
-    const inFlight = this.#inFlight
-    const records = batch.isControl ? noRecords() : batch.records()
-    let count = 0
-    while (records.next()) {
-      const { offset } = records
-      if (offset < this.#position) continue
-      while (inFlight.isFull(lookahead) && !this.#isInterrupted) {
-        this.#isHeldUp = true
-        onRest()
-        await inFlight.nextHandled()
-        this.#isHeldUp = false
-      }
-      if (this.#isInterrupted) return false
-      const message = decodeMessage(at, codecs, records)
-      const key = ordering === 'key' ? orderingKey(message, records) : offset
-      // A message behind another of its key is handled in the slot of that one.
-      if (slots !== undefined && !inFlight.hasKey(key) && !slots.tryAcquire()) {
-        if (!(await this.#acquire(slots, signal))) return false
-      }
-      inFlight.add(message, records.bodySizeInBytes, key, handler)
-      this.#position = offset + 1
       if (++count % MESSAGES_PER_TIME_CHECK === 0 && clock.turnIsSpent()) await clock.nextTurn()
     }
     return !this.#isInterrupted
@@ -465,14 +451,6 @@ export class DeliveryLoop {
     slots.release()
     return false
   }
-}
-
-/** Equal where the keys are. Without a key there is no order to keep. */
-function orderingKey({ key, offset }: Message, records: RecordCursor): string | number {
-  if (typeof key === 'string') return key
-  const bytes = records.key
-  // The text of the bytes compares where an array, or what a codec makes of it, would not.
-  return bytes === null ? offset : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
 }
 
 /** What follows on the last of them. */

@@ -33,6 +33,9 @@ export type Dispatch = EachDispatch | BatchDispatch
 /** What a handler of ours returns for a message that is to be delivered again. */
 export const NOT_HANDLED: unique symbol = Symbol('not handled')
 
+/** Who hands messages out looks at the time once in so many. */
+export const MESSAGES_PER_TIME_CHECK = 8
+
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   if (value instanceof Promise) return true
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'

@@ -165,27 +165,30 @@ export class InFlight {
     this.#batches.push(batch)
   }
 
-  /** True where another message of this key is in flight: this one then needs no slot of its own. */
-  hasKey(key: unknown): boolean {
-    return this.#queues.has(key)
+  /** Hands a message of that size out behind the one of its key that is in flight. False where none is. */
+  addBehind(message: Message, sizeInBytes: number, key: unknown): boolean {
+    const queue = this.#queues.get(key)
+    if (queue === undefined) return false
+    this.#handedOut(message.offset)
+    queue.push({ message, sizeInBytes })
+    this.#behindCount++
+    this.#heldBytes += sizeInBytes
+    if (this.#failedKeys.has(key)) this.#behindFailed++
+    return true
   }
 
-  /** Hands a message of that size out beside the others, or behind the one of its key that is in flight. */
-  add(message: Message, sizeInBytes: number, key: unknown, handler: MessageHandler): void {
-    this.#tracker.deliver(message.offset)
+  /** Hands a message of that size out beside the others. None of its key is in flight, and the slot that it needs is taken. */
+  start(message: Message, sizeInBytes: number, key: unknown, handler: MessageHandler): void {
+    this.#handedOut(message.offset)
+    const queue = [{ message, sizeInBytes }]
+    this.#queues.set(key, queue)
+    void this.#handleInTurn(queue, key, handler)
+  }
+
+  #handedOut(offset: number): void {
+    this.#tracker.deliver(offset)
     const batch = this.#batches.at(-1)
-    if (batch !== undefined) this.#batchOf.set(message.offset, batch)
-    const queue = this.#queues.get(key)
-    if (queue === undefined) {
-      const alone = [{ message, sizeInBytes }]
-      this.#queues.set(key, alone)
-      void this.#handleInTurn(alone, key, handler)
-    } else {
-      queue.push({ message, sizeInBytes })
-      this.#behindCount++
-      this.#heldBytes += sizeInBytes
-      if (this.#failedKeys.has(key)) this.#behindFailed++
-    }
+    if (batch !== undefined) this.#batchOf.set(offset, batch)
   }
 
   /**

@@ -1,9 +1,12 @@
 import type { CancelSignal } from '../cancellation.js'
 
+/** Called with a slot when its turn has come. True where it waits for another one, behind those who wait then. */
+export type SlotWaiter = () => boolean
+
 /** A bound on how many handlers of one member run at once. First come, first served. */
 export class Slots {
   #free: number
-  readonly #waiting = new Set<() => void>()
+  readonly #waiting = new Set<SlotWaiter>()
 
   constructor(count: number) {
     this.#free = count
@@ -20,26 +23,38 @@ export class Slots {
   acquire(signal: CancelSignal): true | Promise<boolean> {
     if (this.tryAcquire()) return true
     return new Promise((resolve) => {
-      const take = (): void => {
+      const take = (): boolean => {
         signal.removeEventListener('abort', giveUp)
         resolve(true)
+        return false
       }
       const giveUp = (): void => {
-        this.#waiting.delete(take)
+        this.leave(take)
         resolve(false)
       }
-      this.#waiting.add(take)
+      this.wait(take)
       signal.addEventListener('abort', giveUp, { once: true })
     })
   }
 
+  /** Where no slot is free. The waiter is called within `release`. */
+  wait(waiter: SlotWaiter): void {
+    this.#waiting.add(waiter)
+  }
+
+  leave(waiter: SlotWaiter): void {
+    this.#waiting.delete(waiter)
+  }
+
   release(): void {
-    const [next] = this.#waiting
-    if (next === undefined) {
-      this.#free++
+    for (const waiter of this.#waiting) {
+      if (!waiter()) this.#waiting.delete(waiter)
+      else if (this.#waiting.size > 1) {
+        this.#waiting.delete(waiter)
+        this.#waiting.add(waiter)
+      }
       return
     }
-    this.#waiting.delete(next)
-    next()
+    this.#free++
   }
 }
