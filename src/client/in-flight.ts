@@ -17,7 +17,15 @@ interface HandedOut {
   readonly sizeInBytes: number
 }
 
-type QueueHandler = (queue: HandedOut[], key: unknown, handler: MessageHandler) => Promise<void>
+/** The messages of one key, of which a handler works on the first, or that one waits for its next try. */
+interface KeyQueue {
+  readonly key: unknown
+  first: HandedOut['message']
+  firstSizeInBytes: number
+  behind: HandedOut[] | undefined
+}
+
+type QueueHandler = (queue: KeyQueue, handler: MessageHandler) => Promise<void>
 
 /** Beside a handler that does not end, the others of its partition go on for so many messages, none of which can be committed. */
 const MAX_SPAN = 10_000
@@ -63,8 +71,8 @@ export class InFlight {
   readonly #options: InFlightOptions
   readonly #hold: ProcessHold
   readonly #handleInTurn: QueueHandler
-  /** By key, while one of its messages is in flight: that one, and those behind it. */
-  readonly #queues = new Map<unknown, HandedOut[]>()
+  /** By key, while one of its messages is in flight. */
+  readonly #queues = new Map<unknown, KeyQueue>()
   /** Offsets that wait for their next try: true while only time brings it on. */
   readonly #waiting = new Map<number, boolean>()
   /** The number of the try, of offsets that are not at their first. */
@@ -85,6 +93,10 @@ export class InFlight {
   #heldBytes = 0
   #running = 0
   #isHoldDue = false
+  /** True while a handler that has ended lets go of its slot. */
+  #isPassing = false
+  /** What that slot was then given to. */
+  #passed: KeyQueue | undefined
   #isDropped = false
   /** Told when a handler that runs beside others is done, or has failed. */
   #onHandled: (() => void) | undefined
@@ -116,9 +128,8 @@ export class InFlight {
   handling(position: number): Handling | undefined {
     if (this.#running === 0) return undefined
     let offset = this.#queues.size === 0 ? position : Number.POSITIVE_INFINITY
-    for (const [handled] of this.#queues.values()) {
-      if (handled === undefined || this.#waiting.has(handled.message.offset)) continue
-      offset = Math.min(offset, handled.message.offset)
+    for (const { first } of this.#queues.values()) {
+      if (!this.#waiting.has(first.offset)) offset = Math.min(offset, first.offset)
     }
     return { offset, attempt: this.#attempts.get(offset) ?? 1 }
   }
@@ -148,7 +159,7 @@ export class InFlight {
 
   /** A handler that outlasts its turn of the event loop keeps the process running, whatever it waits for. */
   outlastsCall(): void {
-    if (this.#isHoldDue) return
+    if (this.#isHoldDue || this.#hold.isTaken) return
     this.#isHoldDue = true
     void this.#options.clock.nextTurn().then(() => {
       this.#isHoldDue = false
@@ -170,7 +181,8 @@ export class InFlight {
     const queue = this.#queues.get(key)
     if (queue === undefined) return false
     this.#handedOut(message.offset)
-    queue.push({ message, sizeInBytes })
+    queue.behind ??= []
+    queue.behind.push({ message, sizeInBytes })
     this.#behindCount++
     this.#heldBytes += sizeInBytes
     if (this.#failedKeys.has(key)) this.#behindFailed++
@@ -180,9 +192,14 @@ export class InFlight {
   /** Hands a message of that size out beside the others. None of its key is in flight, and the slot that it needs is taken. */
   start(message: Message, sizeInBytes: number, key: unknown, handler: MessageHandler): void {
     this.#handedOut(message.offset)
-    const queue = [{ message, sizeInBytes }]
+    const queue: KeyQueue = { key, first: message, firstSizeInBytes: sizeInBytes, behind: undefined }
     this.#queues.set(key, queue)
-    void this.#handleInTurn(queue, key, handler)
+    this.begin()
+    this.outlastsCall()
+    if (this.#isPassing) {
+      this.#isPassing = false
+      this.#passed = queue
+    } else void this.#handleInTurn(queue, handler)
   }
 
   #handedOut(offset: number): void {
@@ -324,7 +341,13 @@ export class InFlight {
     const woken = this.#woken
     this.#woken = new Cancellation()
     woken.abort()
-    this.#onHandled?.()
+    this.#tellHandled()
+  }
+
+  #tellHandled(): void {
+    const tell = this.#onHandled
+    this.#onHandled = undefined
+    tell?.()
   }
 
   /** What waits behind another message is not handled. */
@@ -337,15 +360,17 @@ export class InFlight {
   /** What gathered behind a message that failed is not handled, also where that message was handled meanwhile. */
   dropHeldUp(): void {
     for (const key of this.#heldUpKeys) {
-      const count = this.#drop(this.#queues.get(key) ?? [])
+      const queue = this.#queues.get(key)
+      const count = queue === undefined ? 0 : this.#drop(queue)
       if (this.#failedKeys.has(key)) this.#behindFailed -= count
     }
   }
 
   /** Those behind the first of a queue go. Returns how many they were. */
-  #drop(queue: HandedOut[]): number {
-    if (queue.length < 2) return 0
-    const behind = queue.splice(1)
+  #drop(queue: KeyQueue): number {
+    const { behind } = queue
+    if (behind === undefined) return 0
+    queue.behind = undefined
     this.#behindCount -= behind.length
     for (const { sizeInBytes } of behind) this.#heldBytes -= sizeInBytes
     return behind.length
@@ -356,62 +381,77 @@ export class InFlight {
     this.#hold.end()
   }
 
-  /** What handles the first message of a queue and then, in the same slot, those that gather behind it. Never rejects. */
+  /**
+   * What handles the first message of a queue and then, in the same slot, those that gather behind it. Where that slot
+   * comes back when it is let go of, it goes on with what has it then. Never rejects.
+   */
   #queueHandler(): QueueHandler {
     const { delivery, slots, onMark, onRest } = this.#options
-    return async (queue, key, handler) => {
-      this.begin()
-      this.outlastsCall()
+    return async (given, handler) => {
       let hasSlot = true
-      const [first] = queue
-      for (let next = first; next !== undefined; next = queue[0]) {
-        const { message, sizeInBytes } = next
-        if (next !== first) {
-          this.#behindCount--
-          this.#heldBytes -= sizeInBytes
-        }
-        if (!hasSlot) {
-          this.begin()
-          hasSlot = slots === undefined || (await slots.acquire(NEVER))
-          if (this.#isDropped) break
-        }
+      let queue: KeyQueue | undefined = given
+      while (queue !== undefined) {
         let failed: { error: unknown } | undefined
         try {
-          await handler(message, delivery)
+          await handler(queue.first, delivery)
         } catch (error) {
           failed = { error }
         }
-        if (failed !== undefined) {
-          this.end()
-          hasSlot = false
-          this.#failedKeys.add(key)
-          this.#heldUpKeys.add(key)
-          this.#behindFailed += queue.length - 1
-          this.#heldBytes += sizeInBytes
-          // The loop may wait because of those behind it, which count no more.
-          this.#onHandled?.()
-          const isDone = await this.tryAgain(message, failed.error, handler)
-          this.#behindFailed -= queue.length - 1
-          this.#heldBytes -= sizeInBytes
-          this.#failedKeys.delete(key)
-          if (!isDone) break
+        if (failed !== undefined) hasSlot = false
+        let next: HandedOut | undefined
+        if (failed === undefined || (await this.#tryFirstAgain(queue, failed.error, handler))) {
+          this.#tracker.done(queue.first.offset)
+          this.#batchOf.delete(queue.first.offset)
+          onMark()
+          next = queue.behind?.shift()
         }
-        queue.shift()
-        this.#tracker.done(message.offset)
-        this.#batchOf.delete(message.offset)
-        onMark()
-        this.#onHandled?.()
+        if (next !== undefined) {
+          queue.first = next.message
+          queue.firstSizeInBytes = next.sizeInBytes
+          this.#behindCount--
+          this.#heldBytes -= next.sizeInBytes
+          this.#tellHandled()
+          if (hasSlot) continue
+          this.begin()
+          hasSlot = slots === undefined || (await slots.acquire(NEVER))
+          if (!this.#isDropped) continue
+        }
+        this.#drop(queue)
+        this.#queues.delete(queue.key)
+        this.#heldUpKeys.delete(queue.key)
+        queue = hasSlot ? this.#passSlot() : undefined
+        this.#tellHandled()
       }
-      this.#drop(queue)
-      this.#queues.delete(key)
-      this.#heldUpKeys.delete(key)
-      if (hasSlot) {
-        this.end()
-        slots?.release()
-      }
-      this.#onHandled?.()
       if (this.#running === 0) onRest()
     }
+  }
+
+  /** A handler has ended, and its slot is free. Returns what was handed out in it at once. */
+  #passSlot(): KeyQueue | undefined {
+    this.end()
+    this.#isPassing = true
+    this.#options.slots?.release()
+    this.#isPassing = false
+    const passed = this.#passed
+    this.#passed = undefined
+    return passed
+  }
+
+  /** The first of a queue failed. True when it is done after all. */
+  async #tryFirstAgain(queue: KeyQueue, thrown: unknown, handler: MessageHandler): Promise<boolean> {
+    const { key, first, firstSizeInBytes } = queue
+    this.end()
+    this.#failedKeys.add(key)
+    this.#heldUpKeys.add(key)
+    this.#behindFailed += queue.behind?.length ?? 0
+    this.#heldBytes += firstSizeInBytes
+    // The loop may wait because of those behind it, which count no more.
+    this.#tellHandled()
+    const isDone = await this.tryAgain(first, thrown, handler)
+    this.#behindFailed -= queue.behind?.length ?? 0
+    this.#heldBytes -= firstSizeInBytes
+    this.#failedKeys.delete(key)
+    return isDone
   }
 
   #recordOf(message: Message): RawRecord {

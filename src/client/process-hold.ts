@@ -12,6 +12,10 @@ export class ProcessHold {
     this.#clock = clock
   }
 
+  get isTaken(): boolean {
+    return this.#cancel !== undefined
+  }
+
   take(): void {
     if (!this.#hasEnded) this.#cancel ??= this.#schedule()
   }
