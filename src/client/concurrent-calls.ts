@@ -5,7 +5,7 @@ import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { decodeMessage, type MessageCodecs } from './decode.js'
 import { type EachDispatch, MESSAGES_PER_TIME_CHECK } from './dispatch.js'
-import type { InFlight } from './in-flight.js'
+import type { Deliverable, InFlight } from './in-flight.js'
 import type { Message } from './message.js'
 import type { Slots } from './slots.js'
 
@@ -23,11 +23,14 @@ export interface ConcurrentCallsOptions {
   readonly position: () => number
   /** Told where it is then. */
   readonly onHandedOut: (position: number) => void
-  /** True when nothing further may be handed out: what this is called in then returns. */
+  /** True when nothing further may be handed out. */
   readonly isInterrupted: () => boolean
   /** Told when nothing is handed out before something in flight is done, and when that is over. */
   readonly onHeldUp: (isHeldUp: boolean) => void
 }
+
+/** Messages that are decoded before there is a slot for them, at most. */
+const MAX_AHEAD = 128
 
 /** Why nothing further is handed out. */
 type Halt = 'end' | 'interrupted' | 'no slot' | 'full' | 'turn spent'
@@ -35,29 +38,38 @@ type Halt = 'end' | 'interrupted' | 'no slot' | 'full' | 'turn spent'
 /**
  * Calls a handler for the messages of one partition beside each other, one for each slot and key.
  *
- * The end of a handler begins the next one within the same call: with a promise in between all that is in flight would
- * stand still for three more steps at each message (benchmark: key-order).
+ * Many handlers end in one turn of the event loop, and whatever is done between the end of one and the beginning of the
+ * next all the others wait for (benchmark: key-order). So the end of a handler begins the next one within the same call,
+ * and what comes next is decoded in a later turn, while handlers wait.
  */
 export class ConcurrentCalls {
   readonly #options: ConcurrentCallsOptions
+  #batches: readonly RecordBatch[] = []
+  /** Of those, the ones that the cursor has entered. */
+  #enteredCount = 0
   #records = noRecords()
-  /** True while the cursor stands on a record that was not handed out. */
-  #hasRecord = false
-  /** Of that record, where a slot is all that it waits for. */
-  #message: Message | undefined
-  #key: string | number = 0
+  /** What lies below was handed out before. */
+  #start = 0
+  /** True while the cursor stands on a record that is to be decoded. */
+  #isOnRecord = false
+  /** Decoded and not handed out, from `#aheadStart` on. */
+  #ahead: Deliverable[] = []
+  #aheadStart = 0
+  #isDecodingDue = false
+  /** What was thrown after the last of those. */
+  #thrown: { readonly error: unknown } | undefined
   #countSinceTimeCheck = 0
 
   constructor(options: ConcurrentCallsOptions) {
     this.#options = options
   }
 
-  /** Hands out the messages of a batch. False when it was interrupted. Rejects with what reading or decoding throws. */
-  async deliver(batch: RecordBatch, signal: CancelSignal): Promise<boolean> {
-    const { clock, inFlight, isInterrupted, onHeldUp } = this.#options
-    this.#records = batch.isControl ? noRecords() : batch.records()
+  /** Hands out messages until it is interrupted. Rejects with what reading or decoding throws, after what comes before. */
+  async deliver(batches: readonly RecordBatch[], signal: CancelSignal): Promise<void> {
+    const { clock, inFlight, position, onHeldUp } = this.#options
+    this.#batches = batches
+    this.#start = position()
     try {
-      this.#hasRecord = this.#records.next()
       for (;;) {
         let halt = this.#handOut()
         if (halt === 'no slot') halt = await this.#handOutWithSlots(signal)
@@ -66,54 +78,56 @@ export class ConcurrentCalls {
           await inFlight.nextHandled()
           onHeldUp(false)
         } else if (halt === 'turn spent') await clock.nextTurn()
-        else return !isInterrupted()
+        else return
       }
     } finally {
-      // Nothing but what is in flight keeps a batch.
-      this.#records = noRecords()
-      this.#message = undefined
+      this.#forget()
     }
+  }
+
+  /** Nothing but what is in flight keeps a batch. */
+  #forget(): void {
+    this.#batches = []
+    this.#enteredCount = 0
+    this.#records = noRecords()
+    this.#isOnRecord = false
+    this.#ahead = []
+    this.#aheadStart = 0
+    this.#thrown = undefined
   }
 
   /** Hands out one after the other until something stands in the way. */
   #handOut(): Halt {
-    const { at, clock, codecs, handler, inFlight, isByKey, isInterrupted, lookahead, position, slots, onHandedOut } =
-      this.#options
-    const records = this.#records
-    for (; this.#hasRecord; this.#hasRecord = records.next()) {
-      const { offset } = records
-      if (offset < position()) continue
+    const { clock, inFlight, isInterrupted, lookahead, slots } = this.#options
+    while (this.#hasNext()) {
       if (isInterrupted()) return 'interrupted'
       if (inFlight.isFull(lookahead)) return 'full'
       if (++this.#countSinceTimeCheck >= MESSAGES_PER_TIME_CHECK) {
         this.#countSinceTimeCheck = 0
         if (clock.turnIsSpent()) return 'turn spent'
       }
-      const message = decodeMessage(at, codecs, records)
-      const key = isByKey ? orderingKey(message, records) : offset
+      if (this.#aheadStart === this.#ahead.length) this.#decode()
+      const next = this.#ahead[this.#aheadStart] as Deliverable
       // A message behind another of its key is handled in the slot of that one.
-      if (!inFlight.addBehind(message, records.bodySizeInBytes, key)) {
-        if (slots !== undefined && !slots.tryAcquire()) {
-          this.#message = message
-          this.#key = key
-          return 'no slot'
-        }
-        inFlight.start(message, records.bodySizeInBytes, key, handler)
-      }
-      onHandedOut(offset + 1)
+      if (inFlight.addBehind(next)) this.#handedOut(next)
+      else if (slots === undefined || slots.tryAcquire()) this.#startFirst()
+      else return 'no slot'
     }
     return 'end'
   }
 
-  /** Hands out the message that waits for a slot when one is free, and those that follow, until it is not a slot that is missing. */
+  /** Hands out those that come next as slots become free, until it is not for the want of a slot that it stops. */
   #handOutWithSlots(signal: CancelSignal): Promise<Halt> {
     const { isInterrupted, slots } = this.#options
     return new Promise((resolve, reject) => {
       const onSlot = (): boolean => {
         try {
-          this.#startNext()
+          this.#startFirst()
           const halt = this.#handOut()
-          if (halt === 'no slot') return true
+          if (halt === 'no slot') {
+            this.#decodeLater()
+            return true
+          }
           resolve(halt)
         } catch (error) {
           reject(error)
@@ -128,17 +142,96 @@ export class ConcurrentCalls {
       if (isInterrupted()) return resolve('interrupted')
       slots?.wait(onSlot)
       signal.addEventListener('abort', onAbort, { once: true })
+      this.#decodeLater()
     })
   }
 
-  /** Hands out the message that waits for a slot, which is taken. */
-  #startNext(): void {
-    const { handler, inFlight, onHandedOut } = this.#options
-    const message = this.#message as Message
-    this.#message = undefined
-    inFlight.start(message, this.#records.bodySizeInBytes, this.#key, handler)
-    onHandedOut(message.offset + 1)
-    this.#hasRecord = this.#records.next()
+  /** The first of those that were decoded is handled. The slot that it needs is taken. */
+  #startFirst(): void {
+    const { handler, inFlight } = this.#options
+    const first = this.#ahead[this.#aheadStart] as Deliverable
+    inFlight.start(first, handler)
+    this.#handedOut(first)
+  }
+
+  #handedOut(first: Deliverable): void {
+    this.#options.onHandedOut(first.end)
+    this.#aheadStart++
+    if (this.#aheadStart < this.#ahead.length) return
+    this.#ahead = []
+    this.#aheadStart = 0
+  }
+
+  /** True where a message is decoded, or can be. */
+  #hasNext(): boolean {
+    if (this.#aheadStart < this.#ahead.length) return true
+    if (this.#thrown !== undefined) throw this.#thrown.error
+    return this.#stepOn()
+  }
+
+  /** Moves the cursor to the next record that is to be decoded. False where there is none. */
+  #stepOn(): boolean {
+    while (!this.#isOnRecord) {
+      if (this.#records.next()) this.#isOnRecord = this.#records.offset >= this.#start
+      else if (!this.#enterBatch()) return false
+    }
+    return true
+  }
+
+  #enterBatch(): boolean {
+    this.#leaveBatch()
+    const batch = this.#batches[this.#enteredCount]
+    if (batch === undefined) return false
+    this.#records = batch.isControl ? noRecords() : batch.records()
+    this.#enteredCount++
+    return true
+  }
+
+  /** What holds no message is passed too: a marker, or a gap that compaction left. */
+  #leaveBatch(): void {
+    const end = (this.#batches[this.#enteredCount - 1]?.lastOffset ?? -1) + 1
+    const last = this.#ahead[this.#ahead.length - 1]
+    if (last !== undefined) last.end = Math.max(last.end, end)
+    else if (end > this.#options.position()) this.#options.onHandedOut(end)
+  }
+
+  #decode(): void {
+    const { at, codecs, isByKey } = this.#options
+    const records = this.#records
+    const { offset } = records
+    const message = decodeMessage(at, codecs, records)
+    this.#isOnRecord = false
+    this.#ahead.push({
+      message,
+      sizeInBytes: records.bodySizeInBytes,
+      key: isByKey ? orderingKey(message, records) : offset,
+      batch: this.#batches[this.#enteredCount - 1],
+      end: offset + 1,
+    })
+  }
+
+  #decodeLater(): void {
+    if (this.#isDecodingDue || this.#ahead.length - this.#aheadStart > MAX_AHEAD / 2) return
+    this.#isDecodingDue = true
+    void this.#options.clock.nextTurn().then(() => {
+      this.#isDecodingDue = false
+      this.#decodeAhead()
+    })
+  }
+
+  #decodeAhead(): void {
+    const { clock, isInterrupted } = this.#options
+    if (isInterrupted() || this.#thrown !== undefined) return
+    this.#ahead = this.#ahead.slice(this.#aheadStart)
+    this.#aheadStart = 0
+    try {
+      while (this.#ahead.length < MAX_AHEAD && this.#stepOn()) {
+        this.#decode()
+        if (this.#ahead.length % MESSAGES_PER_TIME_CHECK === 0 && clock.turnIsSpent()) return
+      }
+    } catch (error) {
+      this.#thrown = { error }
+    }
   }
 }
 

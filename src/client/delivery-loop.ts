@@ -327,14 +327,13 @@ export class DeliveryLoop {
     const position = this.#position
     const batches = this.#reader.take(await this.#reader.fetched(position, signal), position, signal)
     if (dispatch.kind === 'batch') await this.#deliverBatches(batches, dispatch, signal)
-    else {
+    else if (dispatch.ordering !== 'partition') {
+      await this.#concurrentCalls.deliver(batches, signal)
+      onMark()
+    } else {
       for (const batch of batches) {
         this.#inFlight.reading(batch, this.#position)
-        const isWhole =
-          dispatch.ordering === 'partition'
-            ? await this.#deliverInOrder(batch, dispatch.handler, signal)
-            : await this.#concurrentCalls.deliver(batch, signal)
-        if (!isWhole) break
+        if (!(await this.#deliverInOrder(batch, dispatch.handler, signal))) break
         // Past what holds no message too: a marker, or a gap that compaction left.
         this.#position = batch.lastOffset + 1
         onMark()

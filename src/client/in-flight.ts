@@ -11,18 +11,23 @@ import { OffsetTracker } from './offset-tracker.js'
 import { ProcessHold } from './process-hold.js'
 import type { Slots } from './slots.js'
 
-interface HandedOut {
+/** A message that is to be handed out beside others. */
+export interface Deliverable {
   readonly message: Message
   /** Of key, value and headers as they were sent. */
   readonly sizeInBytes: number
+  /** Messages of one key are handled one after the other. */
+  readonly key: string | number
+  /** Where it stands; undefined once it is handed out. */
+  batch: RecordBatch | undefined
+  /** Everything below it was handed out when this is. */
+  end: number
 }
 
 /** The messages of one key, of which a handler works on the first, or that one waits for its next try. */
 interface KeyQueue {
-  readonly key: unknown
-  first: HandedOut['message']
-  firstSizeInBytes: number
-  behind: HandedOut[] | undefined
+  first: Deliverable
+  behind: Deliverable[] | undefined
 }
 
 type QueueHandler = (queue: KeyQueue, handler: MessageHandler) => Promise<void>
@@ -129,7 +134,7 @@ export class InFlight {
     if (this.#running === 0) return undefined
     let offset = this.#queues.size === 0 ? position : Number.POSITIVE_INFINITY
     for (const { first } of this.#queues.values()) {
-      if (!this.#waiting.has(first.offset)) offset = Math.min(offset, first.offset)
+      if (!this.#waiting.has(first.message.offset)) offset = Math.min(offset, first.message.offset)
     }
     return { offset, attempt: this.#attempts.get(offset) ?? 1 }
   }
@@ -176,24 +181,24 @@ export class InFlight {
     this.#batches.push(batch)
   }
 
-  /** Hands a message of that size out behind the one of its key that is in flight. False where none is. */
-  addBehind(message: Message, sizeInBytes: number, key: unknown): boolean {
-    const queue = this.#queues.get(key)
+  /** Hands a message out behind the one of its key that is in flight. False where none is. */
+  addBehind(added: Deliverable): boolean {
+    const queue = this.#queues.get(added.key)
     if (queue === undefined) return false
-    this.#handedOut(message.offset)
+    this.#handedOut(added)
     queue.behind ??= []
-    queue.behind.push({ message, sizeInBytes })
+    queue.behind.push(added)
     this.#behindCount++
-    this.#heldBytes += sizeInBytes
-    if (this.#failedKeys.has(key)) this.#behindFailed++
+    this.#heldBytes += added.sizeInBytes
+    if (this.#failedKeys.has(added.key)) this.#behindFailed++
     return true
   }
 
-  /** Hands a message of that size out beside the others. None of its key is in flight, and the slot that it needs is taken. */
-  start(message: Message, sizeInBytes: number, key: unknown, handler: MessageHandler): void {
-    this.#handedOut(message.offset)
-    const queue: KeyQueue = { key, first: message, firstSizeInBytes: sizeInBytes, behind: undefined }
-    this.#queues.set(key, queue)
+  /** Hands a message out beside the others. None of its key is in flight, and the slot that it needs is taken. */
+  start(first: Deliverable, handler: MessageHandler): void {
+    this.#handedOut(first)
+    const queue: KeyQueue = { first, behind: undefined }
+    this.#queues.set(first.key, queue)
     this.begin()
     this.outlastsCall()
     if (this.#isPassing) {
@@ -202,10 +207,11 @@ export class InFlight {
     } else void this.#handleInTurn(queue, handler)
   }
 
-  #handedOut(offset: number): void {
-    this.#tracker.deliver(offset)
-    const batch = this.#batches.at(-1)
-    if (batch !== undefined) this.#batchOf.set(offset, batch)
+  #handedOut(deliverable: Deliverable): void {
+    const { batch, message } = deliverable
+    this.#tracker.deliver(message.offset)
+    if (batch !== undefined && this.#options.failures.needsRecords) this.#batchOf.set(message.offset, batch)
+    deliverable.batch = undefined
   }
 
   /**
@@ -393,21 +399,21 @@ export class InFlight {
       while (queue !== undefined) {
         let failed: { error: unknown } | undefined
         try {
-          await handler(queue.first, delivery)
+          await handler(queue.first.message, delivery)
         } catch (error) {
           failed = { error }
         }
         if (failed !== undefined) hasSlot = false
-        let next: HandedOut | undefined
+        let next: Deliverable | undefined
         if (failed === undefined || (await this.#tryFirstAgain(queue, failed.error, handler))) {
-          this.#tracker.done(queue.first.offset)
-          this.#batchOf.delete(queue.first.offset)
+          const { offset } = queue.first.message
+          this.#tracker.done(offset)
+          this.#batchOf.delete(offset)
           onMark()
           next = queue.behind?.shift()
         }
         if (next !== undefined) {
-          queue.first = next.message
-          queue.firstSizeInBytes = next.sizeInBytes
+          queue.first = next
           this.#behindCount--
           this.#heldBytes -= next.sizeInBytes
           this.#tellHandled()
@@ -417,8 +423,8 @@ export class InFlight {
           if (!this.#isDropped) continue
         }
         this.#drop(queue)
-        this.#queues.delete(queue.key)
-        this.#heldUpKeys.delete(queue.key)
+        this.#queues.delete(queue.first.key)
+        this.#heldUpKeys.delete(queue.first.key)
         queue = hasSlot ? this.#passSlot() : undefined
         this.#tellHandled()
       }
@@ -439,17 +445,17 @@ export class InFlight {
 
   /** The first of a queue failed. True when it is done after all. */
   async #tryFirstAgain(queue: KeyQueue, thrown: unknown, handler: MessageHandler): Promise<boolean> {
-    const { key, first, firstSizeInBytes } = queue
+    const { key, message, sizeInBytes } = queue.first
     this.end()
     this.#failedKeys.add(key)
     this.#heldUpKeys.add(key)
     this.#behindFailed += queue.behind?.length ?? 0
-    this.#heldBytes += firstSizeInBytes
+    this.#heldBytes += sizeInBytes
     // The loop may wait because of those behind it, which count no more.
     this.#tellHandled()
-    const isDone = await this.tryAgain(first, thrown, handler)
+    const isDone = await this.tryAgain(message, thrown, handler)
     this.#behindFailed -= queue.behind?.length ?? 0
-    this.#heldBytes -= firstSizeInBytes
+    this.#heldBytes -= sizeInBytes
     this.#failedKeys.delete(key)
     return isDone
   }
