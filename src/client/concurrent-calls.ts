@@ -32,6 +32,9 @@ export interface ConcurrentCallsOptions {
 /** Messages that are decoded before there is a slot for them, at most. */
 const MAX_AHEAD = 128
 
+/** Once so many bytes of them are decoded, no further ones are: a compressed batch may hold a hundred mebibytes. */
+const MAX_AHEAD_BYTES = 256 * 2 ** 10
+
 /** Why nothing further is handed out. */
 type Halt = 'end' | 'interrupted' | 'no slot' | 'full' | 'turn spent'
 
@@ -55,6 +58,7 @@ export class ConcurrentCalls {
   /** Decoded and not handed out, from `#aheadStart` on. */
   #ahead: Deliverable[] = []
   #aheadStart = 0
+  #aheadBytes = 0
   #isDecodingDue = false
   /** What was thrown after the last of those. */
   #thrown: { readonly error: unknown } | undefined
@@ -93,6 +97,7 @@ export class ConcurrentCalls {
     this.#isOnRecord = false
     this.#ahead = []
     this.#aheadStart = 0
+    this.#aheadBytes = 0
     this.#thrown = undefined
   }
 
@@ -157,6 +162,7 @@ export class ConcurrentCalls {
   #handedOut(first: Deliverable): void {
     this.#options.onHandedOut(first.end)
     this.#aheadStart++
+    this.#aheadBytes -= first.sizeInBytes
     if (this.#aheadStart < this.#ahead.length) return
     this.#ahead = []
     this.#aheadStart = 0
@@ -198,16 +204,17 @@ export class ConcurrentCalls {
   #decode(): void {
     const { at, codecs, isByKey } = this.#options
     const records = this.#records
-    const { offset } = records
+    const { bodySizeInBytes: sizeInBytes, offset } = records
     const message = decodeMessage(at, codecs, records)
     this.#isOnRecord = false
     this.#ahead.push({
       message,
-      sizeInBytes: records.bodySizeInBytes,
+      sizeInBytes,
       key: isByKey ? orderingKey(message, records) : offset,
       batch: this.#batches[this.#enteredCount - 1],
       end: offset + 1,
     })
+    this.#aheadBytes += sizeInBytes
   }
 
   #decodeLater(): void {
@@ -225,7 +232,7 @@ export class ConcurrentCalls {
     this.#ahead = this.#ahead.slice(this.#aheadStart)
     this.#aheadStart = 0
     try {
-      while (this.#ahead.length < MAX_AHEAD && this.#stepOn()) {
+      while (this.#ahead.length < MAX_AHEAD && this.#aheadBytes < MAX_AHEAD_BYTES && this.#stepOn()) {
         this.#decode()
         if (this.#ahead.length % MESSAGES_PER_TIME_CHECK === 0 && clock.turnIsSpent()) return
       }
