@@ -3,15 +3,15 @@ import { Arrivals, makePayloads } from '../harness/payloads.mjs'
 
 const CONCURRENCIES = [4, 16, 64]
 const KEYS = 1000
-const MESSAGES_EACH = 200
+const MESSAGES_EACH = 150
 
 export const workload = {
   name: 'key-order',
   title: 'Handlers beside each other in the order of keys, each of which waits for 1 ms',
   settings: [
     'a handler that returns `new Promise((resolve) => setTimeout(resolve, 1))`: in truth 1.06 to 1.1 ms, of which 64 handlers that end in one turn of the event loop take a part each',
-    'values of 100 B through `bytes()`, 1,000 keys in turn, 1 partition in memory; from `run` of a new group until all is handled and committed',
-    'one at a time: `run` with its defaults, 200 messages; by key, N at a time: `ordering` key, `concurrency` N, 200 x N messages, and the messages of one of the N are counted',
+    'values of 100 B through `bytes()`, 1,000 keys in turn, 1 partition in memory; from `seek` to the earliest until all is handled and committed, once before without being timed',
+    'one at a time: `run` with its defaults, 150 messages; by key, N at a time: `ordering` key, `concurrency` N, 150 x N messages, and the messages of one of the N are counted',
     '64 loops: the same promise, awaited in 64 loops beside each other, and nothing else: what Node and its timers leave',
   ],
   rows: [
@@ -34,12 +34,11 @@ export const workload = {
     },
   ],
   repetitions: 15,
-  warmups: 10,
+  warmups: 5,
   async open() {
     const payloads = makePayloads(MESSAGES_EACH, 100)
     const broker = await Broker.open()
     const producer = broker.producer()
-    let groups = 0
 
     const contender = async (concurrency, options) => {
       const topic = await broker.topic(new Topic(`for-${concurrency}`, { value: bytes() }))
@@ -51,37 +50,45 @@ export const workload = {
         )
       }
       const arrivals = new Arrivals({ anyOrder: true })
-      return async () => {
-        const group = broker.consumerGroup(`group-${groups++}`, { topics: [topic] })
+      const group = broker.consumerGroup(topic.name, { topics: [topic] })
+      const run = async () => {
         arrivals.expectAny()
-        const startedAt = performance.now()
-        await group.run((message) => {
-          arrivals.add(message.value)
-          return oneMillisecond()
-        }, options)
+        await group.seek('earliest')
         await broker.idle()
-        const seconds = (performance.now() - startedAt) / 1000
         arrivals.check(payloads, concurrency * MESSAGES_EACH)
-        await group.close()
-        await broker.deleteGroup(group.id)
-        return { work: MESSAGES_EACH, seconds }
       }
+      const handler = (message) => {
+        arrivals.add(message.value)
+        return oneMillisecond()
+      }
+      await group.run(handler, options)
+      await broker.idle()
+      return measure(run)
     }
 
     const contenders = { 'one at a time': await contender(1, {}) }
     for (const concurrency of CONCURRENCIES) {
       contenders[`by key, ${concurrency} at a time`] = await contender(concurrency, { ordering: 'key', concurrency })
     }
-    contenders['64 loops'] = async () => {
+    contenders['64 loops'] = measure(async () => {
       await Promise.all(
         Array.from({ length: 64 }, async () => {
           for (let count = 0; count < MESSAGES_EACH; count++) await oneMillisecond()
         }),
       )
-      return { work: MESSAGES_EACH }
-    }
+    })
     return { contenders, close: () => broker.close() }
   },
+}
+
+/** After a lead that is not timed: the harness has just collected all garbage, and everybody is slow for a moment after that. */
+function measure(run) {
+  return async () => {
+    await run()
+    const startedAt = performance.now()
+    await run()
+    return { work: MESSAGES_EACH, seconds: (performance.now() - startedAt) / 1000 }
+  }
 }
 
 function oneMillisecond() {

@@ -26,7 +26,8 @@ export interface Deliverable {
 
 /** The messages of one key, of which a handler works on the first, or that one waits for its next try. */
 interface KeyQueue {
-  first: Deliverable
+  /** Undefined when it is over: a table that a Map has outgrown may live on, and with it all that it held. */
+  first: Deliverable | undefined
   behind: Deliverable[] | undefined
 }
 
@@ -134,7 +135,8 @@ export class InFlight {
     if (this.#running === 0) return undefined
     let offset = this.#queues.size === 0 ? position : Number.POSITIVE_INFINITY
     for (const { first } of this.#queues.values()) {
-      if (!this.#waiting.has(first.message.offset)) offset = Math.min(offset, first.message.offset)
+      if (first === undefined || this.#waiting.has(first.message.offset)) continue
+      offset = Math.min(offset, first.message.offset)
     }
     return { offset, attempt: this.#attempts.get(offset) ?? 1 }
   }
@@ -396,17 +398,18 @@ export class InFlight {
     return async (given, handler) => {
       let hasSlot = true
       let queue: KeyQueue | undefined = given
-      while (queue !== undefined) {
+      while (queue?.first !== undefined) {
+        const { first }: KeyQueue = queue
         let failed: { error: unknown } | undefined
         try {
-          await handler(queue.first.message, delivery)
+          await handler(first.message, delivery)
         } catch (error) {
           failed = { error }
         }
         if (failed !== undefined) hasSlot = false
         let next: Deliverable | undefined
-        if (failed === undefined || (await this.#tryFirstAgain(queue, failed.error, handler))) {
-          const { offset } = queue.first.message
+        if (failed === undefined || (await this.#tryFirstAgain(queue, first, failed.error, handler))) {
+          const { offset } = first.message
           this.#tracker.done(offset)
           this.#batchOf.delete(offset)
           onMark()
@@ -423,8 +426,9 @@ export class InFlight {
           if (!this.#isDropped) continue
         }
         this.#drop(queue)
-        this.#queues.delete(queue.first.key)
-        this.#heldUpKeys.delete(queue.first.key)
+        this.#queues.delete(first.key)
+        this.#heldUpKeys.delete(first.key)
+        queue.first = undefined
         queue = hasSlot ? this.#passSlot() : undefined
         this.#tellHandled()
       }
@@ -444,8 +448,13 @@ export class InFlight {
   }
 
   /** The first of a queue failed. True when it is done after all. */
-  async #tryFirstAgain(queue: KeyQueue, thrown: unknown, handler: MessageHandler): Promise<boolean> {
-    const { key, message, sizeInBytes } = queue.first
+  async #tryFirstAgain(
+    queue: KeyQueue,
+    first: Deliverable,
+    thrown: unknown,
+    handler: MessageHandler,
+  ): Promise<boolean> {
+    const { key, message, sizeInBytes } = first
     this.end()
     this.#failedKeys.add(key)
     this.#heldUpKeys.add(key)
