@@ -70,7 +70,7 @@ export class ConcurrentCalls {
 
   /** Hands out messages until it is interrupted. Rejects with what reading or decoding throws, after what comes before. */
   async deliver(batches: readonly RecordBatch[], signal: CancelSignal): Promise<void> {
-    const { clock, inFlight, position, onHeldUp } = this.#options
+    const { clock, inFlight, position, onHandedOut, onHeldUp } = this.#options
     this.#batches = batches
     this.#start = position()
     try {
@@ -82,7 +82,12 @@ export class ConcurrentCalls {
           await inFlight.nextHandled()
           onHeldUp(false)
         } else if (halt === 'turn spent') await clock.nextTurn()
-        else return
+        else {
+          const last = batches[batches.length - 1]
+          // Past what holds no message too: a marker, or a gap that compaction left.
+          if (halt === 'end' && last !== undefined) onHandedOut(last.lastOffset + 1)
+          return
+        }
       }
     } finally {
       this.#forget()
@@ -160,7 +165,7 @@ export class ConcurrentCalls {
   }
 
   #handedOut(first: Deliverable): void {
-    this.#options.onHandedOut(first.end)
+    this.#options.onHandedOut(first.message.offset + 1)
     this.#aheadStart++
     this.#aheadBytes -= first.sizeInBytes
     if (this.#aheadStart < this.#ahead.length) return
@@ -185,20 +190,11 @@ export class ConcurrentCalls {
   }
 
   #enterBatch(): boolean {
-    this.#leaveBatch()
     const batch = this.#batches[this.#enteredCount]
     if (batch === undefined) return false
     this.#records = batch.isControl ? noRecords() : batch.records()
     this.#enteredCount++
     return true
-  }
-
-  /** What holds no message is passed too: a marker, or a gap that compaction left. */
-  #leaveBatch(): void {
-    const end = (this.#batches[this.#enteredCount - 1]?.lastOffset ?? -1) + 1
-    const last = this.#ahead[this.#ahead.length - 1]
-    if (last !== undefined) last.end = Math.max(last.end, end)
-    else if (end > this.#options.position()) this.#options.onHandedOut(end)
   }
 
   #decode(): void {
@@ -212,7 +208,6 @@ export class ConcurrentCalls {
       sizeInBytes,
       key: isByKey ? orderingKey(message, records) : offset,
       batch: this.#batches[this.#enteredCount - 1],
-      end: offset + 1,
     })
     this.#aheadBytes += sizeInBytes
   }

@@ -20,8 +20,6 @@ export interface Deliverable {
   readonly key: string | number
   /** Where it stands; undefined once it is handed out. */
   batch: RecordBatch | undefined
-  /** Everything below it was handed out when this is. */
-  end: number
 }
 
 /** The messages of one key, of which a handler works on the first, or that one waits for its next try. */

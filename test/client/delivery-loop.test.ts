@@ -1,44 +1,9 @@
 import { type Message, Topic } from 'ottla'
 import { describe, expect, it } from 'vitest'
-import { committed, type Deferred, deferred, drain, openBroker, range, Seen, send } from './consuming.js'
+import { committed, deferred, drain, openBroker, range, Seen, send } from './consuming.js'
+import { Gates, turns } from './gates.js'
 
 const orders: Topic<number> = new Topic<number>('orders')
-
-/** Handlers that end when they are told to, by the value of their message. */
-class Gates {
-  readonly started: number[] = []
-  readonly #gates = new Map<number, Deferred>()
-  #onStart: () => void = () => {}
-
-  readonly handler = async ({ value }: Message<number>): Promise<void> => {
-    this.started.push(value)
-    const gate = deferred()
-    this.#gates.set(value, gate)
-    this.#onStart()
-    await gate.promise
-  }
-
-  open(value: number): void {
-    this.#gates.get(value)?.resolve()
-  }
-
-  fail(value: number): void {
-    this.#gates.get(value)?.reject(new Error(`no ${value}`))
-  }
-
-  async until(count: number): Promise<number[]> {
-    while (this.started.length < count) {
-      await new Promise<void>((resolve) => {
-        this.#onStart = resolve
-      })
-    }
-    return this.started
-  }
-}
-
-async function turns(): Promise<void> {
-  for (let turn = 0; turn < 5; turn++) await new Promise((resolve) => setImmediate(resolve))
-}
 
 async function sendKeyed(broker: Awaited<ReturnType<typeof openBroker>>, keys: string): Promise<void> {
   await broker.producer().send(

@@ -29,4 +29,37 @@ describe('Slots', () => {
     slots.release()
     expect(slots.acquire(never)).toBe(true)
   })
+
+  it('calls who waits for one after the other within the release, behind those who came since', async () => {
+    const slots = new Slots(0)
+    const order: string[] = []
+    let wanted = 3
+    slots.wait(() => {
+      order.push('again')
+      return --wanted > 0
+    })
+    slots.release()
+    expect(order).toEqual(['again'])
+    const other = slots.acquire(never)
+    slots.release()
+    expect(order).toEqual(['again', 'again'])
+    slots.release()
+    expect(await other).toBe(true)
+    slots.release()
+    expect(order).toEqual(['again', 'again', 'again'])
+    slots.release()
+    expect(slots.tryAcquire()).toBe(true)
+    expect(order).toHaveLength(3)
+  })
+
+  it('calls nobody who has left', () => {
+    const slots = new Slots(0)
+    const waiter = (): boolean => {
+      throw new Error('It has left')
+    }
+    slots.wait(waiter)
+    slots.leave(waiter)
+    slots.release()
+    expect(slots.tryAcquire()).toBe(true)
+  })
 })
