@@ -44,10 +44,7 @@ const config: Options = {
   // Rollup turns the shared modules into CommonJS as they are. Without it tsup's own way rewrites `?.` and class fields.
   treeshake: true,
   plugins: [classNames],
-  // In the package, not beside it: a message is handled a tenth sooner after a cold start, nothing native is offered to
-  // be built, and what an application adds to its own msgpackr does not reach ours.
-  noExternal: ['msgpackr'],
-  onSuccess: 'node scripts/join-chunks.mjs && node scripts/copy-licenses.mjs',
+  onSuccess: 'node scripts/join-chunks.mjs',
   removeNodeProtocol: false,
   clean: true,
   silent: true,

@@ -1,17 +1,14 @@
 import { isAnyArrayBuffer } from 'node:util/types'
-import { unpack } from 'msgpackr/pack'
+import { C1 } from './msgpack-format.js'
 import { beginsWithMark } from './utf8.js'
 
-/** What msgpackr reads for the byte 0xc1, which MessagePack never uses, and packs as that byte again. */
-export const C1: unknown = unpack(Uint8Array.of(0xc1))
-
 /**
- * What msgpackr would not give back stands in a record as an array that begins with C1, a mark no value can hold:
+ * What MessagePack would not give back stands in a record as an array that begins with C1, a mark no value can hold:
  *
- *   [C1, MAP, key, value, key, value, ...]      msgpackr has one format for maps and objects
- *   [C1, NEGATIVE_ZERO]                         it packs it as 0
- *   [C1, MARKED_STRING, '.' + string]           it may drop a byte order mark at the beginning
- *   [C1, ENTRIES, key, value, ...]              an object with a key that it changes
+ *   [C1, MAP, key, value, key, value, ...]      it has one format for maps and objects
+ *   [C1, NEGATIVE_ZERO]                         it is written as 0
+ *   [C1, MARKED_STRING, '.' + string]           a reader may drop a byte order mark at the beginning
+ *   [C1, ENTRIES, key, value, ...]              an object with a key that a reader may change
  *   [C1, BARE, key, value, ...]                 an object without a prototype
  */
 const MAP = 0
@@ -20,7 +17,7 @@ const MARKED_STRING = 2
 const ENTRIES = 3
 const BARE = 4
 
-/** Keys that msgpackr changes: it puts another in the place of the first, and may drop the mark of the others. */
+/** Keys that a reader may change: it puts another in the place of the first, or drops the mark of the others. */
 export function isEscapedKey(key: string): boolean {
   return key === '__proto__' || beginsWithMark(key)
 }

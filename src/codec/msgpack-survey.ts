@@ -8,7 +8,7 @@ const MAX_DEPTH = 500
 /** Ancestors are remembered from here on only, which spares shallow values the cost; a cycle gets there soon. */
 const DEPTH_OF_SUSPICION = 16
 
-/** msgpackr gives these back as they were. */
+/** These are given back as they were. */
 const CARRIED: ReadonlySet<object> = new Set<object>(
   [
     Date,
@@ -30,7 +30,7 @@ const CARRIED: ReadonlySet<object> = new Set<object>(
 )
 
 /**
- * Looks through a value before it is packed, since msgpackr packs most of what it cannot give back without a word.
+ * Looks through a value before it is packed, since most of what cannot be given back would be packed without a word.
  * True where something in it needs an escape (see msgpack-escapes.ts); throws OTTLA_ENCODE, naming the place, where
  * something cannot be carried at all.
  */
@@ -185,7 +185,9 @@ function className(value: object): string {
 }
 
 function propertyPath(key: string): string {
-  return /^[\p{ID_Start}$_][\p{ID_Continue}$]*$/u.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
+  // biome-ignore lint/complexity/useRegexLiterals: V8 checks a literal when the file is loaded, which takes it long for these classes (benchmark: cold-start)
+  const identifier = new RegExp('^[\\p{ID_Start}$_][\\p{ID_Continue}$]*$', 'u')
+  return identifier.test(key) ? `.${key}` : `[${JSON.stringify(key)}]`
 }
 
 function within(error: unknown, step: string): unknown {

@@ -1,26 +1,10 @@
-import { Packr } from 'msgpackr/pack'
 import { OttlaError } from '../errors.js'
 import type { Codec } from './codec.js'
-import { C1, withEscapes, withoutEscapes } from './msgpack-escapes.js'
+import { withEscapes, withoutEscapes } from './msgpack-escapes.js'
+import { C1 } from './msgpack-format.js'
+import { unpack } from './msgpack-reader.js'
 import { survey } from './msgpack-survey.js'
-
-/**
- * Plain MessagePack. The entry 'msgpackr/pack' loads in a third of the time of the main one, which brings streams and
- * a native string reader that made no difference here. `moreTypes` adds msgpackr's own extensions for sets, typed arrays and big integers; records are
- * off, since they would tie a record to those before it. No extension of ours is registered: they belong to the module
- * as a whole, which an application's bundler may make one with its own msgpackr.
- *
- * msgpackr packs into memory that it shares between all its users. It moves on after each value and never goes back,
- * so what it returns stays as it is; what it unpacks is copied out.
- */
-const packr = new Packr({
-  useRecords: false,
-  moreTypes: true,
-  mapsAsObjects: true,
-  variableMapSize: true,
-  copyBuffers: true,
-  useToJSON: false,
-})
+import { pack } from './msgpack-writer.js'
 
 /**
  * A record that holds escapes is the array [C1, value], which no other value begins like: 0x92 0xc1. The byte 0xc1 is
@@ -34,7 +18,7 @@ const MSGPACK: Codec<unknown> = {
   encode: (value) => {
     const needsEscapes = survey(value)
     try {
-      return packr.pack(needsEscapes ? [C1, withEscapes(value)] : value)
+      return pack(needsEscapes ? [C1, withEscapes(value)] : value)
     } catch (cause) {
       throw new OttlaError('OTTLA_ENCODE', 'msgpack() cannot encode this value: packing it throws. See the cause.', {
         cause,
@@ -43,8 +27,7 @@ const MSGPACK: Codec<unknown> = {
   },
   decode: (bytes) => {
     try {
-      // A view of its own: msgpackr hangs a property on what it reads, and makes Buffers only from a Buffer.
-      const value: unknown = packr.unpack(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+      const value = unpack(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
       if (value === C1) throw new TypeError('The byte 0xc1 is no MessagePack')
       return bytes[0] === ESCAPED[0] && bytes[1] === ESCAPED[1] && Array.isArray(value)
         ? withoutEscapes(value[1])
