@@ -5,6 +5,7 @@ import type { RecoveryReport, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { assignedPartitions } from './assigned-partitions.js'
 import { type AnyGroup, type ConsumerGroup, closeMember, createConsumerGroup } from './consumer-group.js'
+import { checkDeadLetterTopic } from './dead-letters.js'
 import { GroupCounters } from './group-counters.js'
 import { groupLag, type PartitionLag } from './group-lag.js'
 import { checkGroupId, type GroupOptions } from './group-options.js'
@@ -20,7 +21,7 @@ import { ProducerCounters } from './producer-counters.js'
 import { ProducerIds } from './producer-identity.js'
 import type { ProducerOptions } from './producer-options.js'
 import { createReader, type ReaderOptions } from './reader.js'
-import { checkDeadLetterTopic, Redrive, type RedriveOptions, type RedriveResult } from './redrive.js'
+import type { RedriveOptions, RedriveResult } from './redrive.js'
 import {
   type AnyTopic,
   checkPartitions,
@@ -388,6 +389,8 @@ export class EngineClient implements Client {
     this.mustBeOpen()
     const name = checkDeadLetterTopic(deadLetterTopic)
     const [engine, clock, producer] = [this.#engine, this.#clock, this.#producerOfLetters]
+    // Few programs ever redrive (benchmark: cold-start).
+    const { Redrive } = await import('./redrive.js')
     const redrive = new Redrive({ engine, clock, producer }, name, options)
     // One after the other, or two would send the same.
     const before = this.#redriving.get(name)?.catch(() => undefined)

@@ -6,10 +6,10 @@ import { reasonOf } from '../reason-of.js'
 import type { RecordHeader } from '../record/record-batch.js'
 import type { RawRecord } from './decode.js'
 import type { MessageHeaders } from './message.js'
-import { invalid } from './options.js'
+import { describe, invalid } from './options.js'
 import type { Producer } from './producer.js'
 import type { Subscription } from './subscription.js'
-import { type AnyTopic, TOPIC_DECLARATION, Topic } from './topic.js'
+import { type AnyTopic, isTopic, TOPIC_DECLARATION, Topic } from './topic.js'
 import { describeTopic } from './topic-directory.js'
 
 /** Where a message in a dead-letter topic came from, and what it failed with: what its headers say. */
@@ -216,4 +216,10 @@ function describeError(error: unknown): { name: string; stack: string | undefine
   } catch {
     return { name: 'Error', stack: undefined }
   }
+}
+
+export function checkDeadLetterTopic(topic: unknown): string {
+  if (typeof topic === 'string') return topic
+  if (isTopic(topic)) return topic.name
+  throw invalid(`redrive takes a dead-letter topic or its name, not ${describe(topic)}`)
 }

@@ -6,7 +6,7 @@ import type { Clock } from '../time/clock.js'
 import { DEAD_LETTER_HEADERS, type DeadLetter, deadLetterOf } from './dead-letters.js'
 import type { Message } from './message.js'
 import { OffsetRanges } from './offset-ranges.js'
-import { aFunction, aSignal, checkOptions, describe, invalid, type OptionRule } from './options.js'
+import { aFunction, aSignal, checkOptions, invalid, type OptionRule } from './options.js'
 import { partitionName } from './partition-name.js'
 import { resolvePosition } from './position.js'
 import type { Abortable, Producer } from './producer.js'
@@ -212,10 +212,4 @@ function tooManyLeft(at: TopicPartition, offset: number): OttlaError {
     'OTTLA_OFFSET_METADATA_TOO_LARGE',
     `The filter leaves so many messages of ${partitionName(at)} here and there that they cannot be kept track of. Those before offset ${offset} are dealt with; redrive some of what is left before those that follow`,
   )
-}
-
-export function checkDeadLetterTopic(topic: unknown): string {
-  if (typeof topic === 'string') return topic
-  if (isTopic(topic)) return topic.name
-  throw invalid(`redrive takes a dead-letter topic or its name, not ${describe(topic)}`)
 }

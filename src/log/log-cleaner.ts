@@ -1,10 +1,7 @@
-import { OttlaError } from '../errors.js'
 import type { RecordBatch } from '../record/record-batch.js'
-import type { PartitionStorage, Segment } from '../storage/storage.js'
+import type { PartitionStorage } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
-import { BatchCleaner, mapKeys } from './clean-batches.js'
-import { type CleanableRange, type CompactionSettings, cleanableRange, groupSegments, isDue } from './compaction.js'
-import { OffsetMap } from './offset-map.js'
+import { type CleanableRange, type CompactionSettings, cleanableRange, isDue } from './compaction.js'
 import { type RetentionSettings, segmentsToDrop } from './retention.js'
 
 export interface CleaningSettings extends RetentionSettings, CompactionSettings {
@@ -36,9 +33,6 @@ export interface CompactOptions {
   /** Only where enough is dirty, or something has waited for too long. */
   readonly onlyIfDue: boolean
 }
-
-/** How much is read at a time. */
-const READ_BYTES = 256 * 1024
 
 /**
  * Takes segments away and puts others in their place, one such change after the other. Messages are appended and read
@@ -116,86 +110,14 @@ export class LogCleaner {
     return count
   }
 
-  async #compact({ maxMapBytes, onlyIfDue }: CompactOptions): Promise<number | undefined> {
+  async #compact(options: CompactOptions): Promise<number | undefined> {
+    // Few logs are ever compacted (benchmark: cold-start).
+    const { compactLog } = await import('./compact-log.js')
     const range = this.#range()
-    const { firstDirtyOffset, firstUncleanableOffset } = range
-    if (onlyIfDue && !isDue(range, this.#log.settings())) return undefined
-    const { segments } = this.#log.storage
-    if (firstUncleanableOffset <= (segments[0]?.baseOffset ?? 0)) return undefined
-    const map = new OffsetMap(firstUncleanableOffset - firstDirtyOffset, maxMapBytes)
-    const isWhole = await this.#mapKeys(range, map)
-    const cleanedTo = isWhole ? firstUncleanableOffset : map.latestOffset + 1
-    const cleaner = this.#batchCleaner(map, cleanedTo, firstUncleanableOffset)
-    for (const group of groupSegments(segments, this.#log.settings().segmentBytes, cleanedTo)) {
-      await this.#replace(group, cleaner)
-    }
-    this.#cleanedTo = cleanedTo
-    return cleanedTo
-  }
-
-  /** False where the map was full before the end. */
-  async #mapKeys({ firstDirtyOffset, firstUncleanableOffset }: CleanableRange, map: OffsetMap): Promise<boolean> {
-    for await (const batch of this.#batches(firstDirtyOffset, firstUncleanableOffset)) {
-      if (!(await mapKeys(batch, firstDirtyOffset, map, this.#pace))) return false
-    }
-    return true
-  }
-
-  #batchCleaner(map: OffsetMap, cleanedTo: number, firstUncleanableOffset: number): BatchCleaner {
-    const { settings, ageOf, clock, isLastOfProducer } = this.#log
-    const { deleteRetentionMs } = settings()
-    return new BatchCleaner(
-      {
-        latestOffsetOf: (key) => map.get(key),
-        lookedTo: cleanedTo - 1,
-        ageOf,
-        deleteRetentionMs,
-        deleteHorizonMs: clock.now() + deleteRetentionMs,
-        // Without the last batch it would not be known where the log ended.
-        keepsHeader: (batch) => batch.lastOffset + 1 === firstUncleanableOffset || isLastOfProducer(batch),
-      },
-      this.#pace,
-    )
-  }
-
-  async #replace(group: readonly Segment[], cleaner: BatchCleaner): Promise<void> {
-    const { storage } = this.#log
-    const [oldest] = group
-    if (oldest === undefined) return
-    const first = storage.segments.indexOf(oldest)
-    // A lossy storage may have dropped it to make room.
-    if (first < 0) return
-    const endOffset = storage.segments[first + group.length]?.baseOffset ?? oldest.baseOffset
-    await storage.replace(first, group.length, this.#cleaned(oldest.baseOffset, endOffset, cleaner))
-  }
-
-  async *#cleaned(from: number, endOffset: number, cleaner: BatchCleaner): AsyncGenerator<RecordBatch, void> {
-    for await (const batch of this.#batches(from, endOffset)) {
-      const left = await cleaner.clean(batch)
-      if (left === undefined) continue
-      await this.#pace()
-      yield left
-    }
-  }
-
-  /** The batches of sealed segments from one offset up to another. Throws OTTLA_CLOSED once the log closes. */
-  async *#batches(from: number, endOffset: number): AsyncGenerator<RecordBatch, void> {
-    const { storage } = this.#log
-    for (let offset = from; offset < endOffset; ) {
-      const batches = await storage.read(offset, READ_BYTES, endOffset)
-      for (const batch of batches) {
-        await this.#pace()
-        if (!this.#log.isOpen()) throw new OttlaError('OTTLA_CLOSED', 'The log closed while it was compacted')
-        yield batch
-        offset = batch.lastOffset + 1
-      }
-      if (batches.length === 0) return
-    }
-  }
-
-  readonly #pace = (): void | Promise<void> => {
-    const { clock } = this.#log
-    if (clock.turnIsSpent()) return clock.nextTurn()
+    if (options.onlyIfDue && !isDue(range, this.#log.settings())) return undefined
+    if (range.firstUncleanableOffset <= (this.#log.storage.segments[0]?.baseOffset ?? 0)) return undefined
+    this.#cleanedTo = await compactLog(this.#log, range, options.maxMapBytes)
+    return this.#cleanedTo
   }
 
   #inTurn<T>(change: () => Promise<T>): Promise<T> {
