@@ -1,19 +1,6 @@
 import type { TopicPartitions } from '../../protocol/consumer-protocol.js'
 import type { AssignorMember } from './assignor.js'
 
-/** What a member gets that is alone. */
-export function everythingTo(
-  { memberId, subscription }: AssignorMember,
-  partitionCounts: ReadonlyMap<string, number>,
-): Map<string, TopicPartitions[]> {
-  const assigned: TopicPartitions[] = []
-  for (const topic of [...new Set(subscription.topics)].sort()) {
-    const partitions = Array.from({ length: partitionCounts.get(topic) ?? 0 }, (_, partition) => partition)
-    if (partitions.length > 0) assigned.push({ topic, partitions })
-  }
-  return new Map([[memberId, assigned]])
-}
-
 /** Collects single partitions into what an assignor returns, sorted by topic and partition. */
 export class AssignmentBuilder {
   readonly #partitions = new Map<string, Map<string, number[]>>()

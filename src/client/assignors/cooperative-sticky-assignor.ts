@@ -1,5 +1,5 @@
 import type { Subscription, TopicPartitions } from '../../protocol/consumer-protocol.js'
-import { AssignmentBuilder, everythingTo } from './assignment-builder.js'
+import { AssignmentBuilder } from './assignment-builder.js'
 import type { Assignor, AssignorMember, LastAssignment } from './assignor.js'
 import { balance } from './sticky-balance.js'
 import { claimedPools } from './sticky-pools.js'
@@ -19,8 +19,6 @@ export const cooperativeStickyAssignor: Assignor = {
     members: readonly AssignorMember[],
     partitionCounts: ReadonlyMap<string, number>,
   ): Map<string, TopicPartitions[]> {
-    const [only, second] = members
-    if (only !== undefined && second === undefined) return everythingTo(only, partitionCounts)
     const assignment = new AssignmentBuilder(members)
     const pools = claimedPools(members, partitionCounts, ({ subscription }) => ({
       partitions: subscription.ownedPartitions,
