@@ -92,7 +92,8 @@ export class DeliveryLoop {
   readonly #delivery: PartitionDelivery
   readonly #inFlight: InFlight
   readonly #batchCalls: BatchCalls
-  readonly #concurrentCalls: ConcurrentCalls
+  /** Undefined where nothing is handed out beside what is in flight. */
+  readonly #concurrentCalls: ConcurrentCalls | undefined
   readonly #ended: Promise<void>
   #position: number
   #soughtOffset: number | undefined
@@ -147,27 +148,28 @@ export class DeliveryLoop {
       },
     })
     const { dispatch } = options
-    this.#concurrentCalls = new ConcurrentCalls({
-      at: options.at,
-      clock,
-      codecs: options.codecs,
-      handler: dispatch.kind === 'each' ? dispatch.handler : () => {},
-      isByKey: dispatch.kind === 'each' && dispatch.ordering === 'key',
-      lookahead: dispatch.kind === 'each' ? dispatch.lookahead : 0,
-      slots,
-      inFlight: this.#inFlight,
-      position: () => this.#position,
-      onHandedOut: (position) => {
-        this.#position = position
-      },
-      isInterrupted: () => this.#isInterrupted,
-      onHeldUp: (isHeldUp) => {
-        this.#isHeldUp = isHeldUp
-        if (isHeldUp) options.onRest()
-      },
-    })
-    // One by one, nothing is delivered beside what is in flight.
-    this.#isHeldUp = dispatch.kind === 'batch' || dispatch.ordering === 'partition'
+    if (dispatch.kind === 'each' && dispatch.ordering !== 'partition') {
+      this.#concurrentCalls = new ConcurrentCalls({
+        at: options.at,
+        clock,
+        codecs: options.codecs,
+        handler: dispatch.handler,
+        isByKey: dispatch.ordering === 'key',
+        lookahead: dispatch.lookahead,
+        slots,
+        inFlight: this.#inFlight,
+        position: () => this.#position,
+        onHandedOut: (position) => {
+          this.#position = position
+        },
+        isInterrupted: () => this.#isInterrupted,
+        onHeldUp: (isHeldUp) => {
+          this.#isHeldUp = isHeldUp
+          if (isHeldUp) options.onRest()
+        },
+      })
+    }
+    this.#isHeldUp = this.#concurrentCalls === undefined
     this.#position = options.startOffset
     this.#committedOffset = options.committedOffset
     this.#ended = labelled(options.label, async () => {
@@ -327,7 +329,7 @@ export class DeliveryLoop {
     const position = this.#position
     const batches = this.#reader.take(await this.#reader.fetched(position, signal), position, signal)
     if (dispatch.kind === 'batch') await this.#deliverBatches(batches, dispatch, signal)
-    else if (dispatch.ordering !== 'partition') {
+    else if (this.#concurrentCalls !== undefined) {
       await this.#concurrentCalls.deliver(batches, signal)
       onMark()
     } else {
