@@ -111,11 +111,11 @@ export class LogCleaner {
   }
 
   async #compact(options: CompactOptions): Promise<number | undefined> {
-    // Few logs are ever compacted (benchmark: cold-start).
-    const { compactLog } = await import('./compact-log.js')
     const range = this.#range()
     if (options.onlyIfDue && !isDue(range, this.#log.settings())) return undefined
     if (range.firstUncleanableOffset <= (this.#log.storage.segments[0]?.baseOffset ?? 0)) return undefined
+    // Few logs are ever compacted (benchmark: cold-start).
+    const { compactLog } = await import('./compact-log.js')
     this.#cleanedTo = await compactLog(this.#log, range, options.maxMapBytes)
     return this.#cleanedTo
   }
