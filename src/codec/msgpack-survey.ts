@@ -1,5 +1,6 @@
 import { OttlaError } from '../errors.js'
 import { isEscapedKey } from './msgpack-escapes.js'
+import { TYPED_ARRAYS } from './msgpack-format.js'
 import { beginsWithMark, isWellFormed } from './utf8.js'
 
 /** Far above any data, and far below where a recursion would run out of stack. */
@@ -10,23 +11,7 @@ const DEPTH_OF_SUSPICION = 16
 
 /** These are given back as they were. */
 const CARRIED: ReadonlySet<object> = new Set<object>(
-  [
-    Date,
-    Buffer,
-    ArrayBuffer,
-    DataView,
-    Int8Array,
-    Uint8Array,
-    Uint8ClampedArray,
-    Int16Array,
-    Uint16Array,
-    Int32Array,
-    Uint32Array,
-    Float32Array,
-    Float64Array,
-    BigInt64Array,
-    BigUint64Array,
-  ].map((builtIn) => builtIn.prototype),
+  [Date, Buffer, ArrayBuffer, DataView, ...TYPED_ARRAYS].map((builtIn) => builtIn.prototype),
 )
 
 /**
