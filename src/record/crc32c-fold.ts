@@ -44,13 +44,8 @@ export function foldByVectors(): Fold | undefined {
 export function foldByWords(): Fold {
   const memory = new ArrayBuffer(MEMORY_BYTES)
   const words = new Int32Array(memory)
-  const [a, b, c, d, e] = DISTANCES.map((distance) => words.subarray((FARTHEST - distance) / 4)) as [
-    Int32Array,
-    Int32Array,
-    Int32Array,
-    Int32Array,
-    Int32Array,
-  ]
+  const viewOf = (index: number): Int32Array => words.subarray((FARTHEST - (DISTANCES[index] ?? 0)) / 4)
+  const [a, b, c, d, e] = [viewOf(0), viewOf(1), viewOf(2), viewOf(3), viewOf(4)]
   return foldWith(memory, (target, farthest, end) => {
     const last = end >> 2
     for (let at = target >> 2, from = farthest >> 2; at < last; at++, from++) {
