@@ -1,11 +1,10 @@
-import { QuietProcessor } from './quiet-processor.mjs'
+import { processor } from './processor.mjs'
 
 /* The child process in which one workload is measured: `node --expose-gc measure.mjs NAME DIRECTORY`, over an IPC channel. */
 const [name, directory] = process.argv.slice(2)
 // Nobody would hear what is measured.
 process.on('disconnect', exit)
 const { workload } = await import(new URL(`../workloads/${name}.mjs`, import.meta.url))
-const processor = new QuietProcessor({ mostMs: 1000, budgetMs: 15_000 })
 const { contenders, close } = await workload.open({ directory, gc: globalThis.gc })
 try {
   await measureAll()

@@ -14,16 +14,22 @@ export class QuietProcessor {
   #now
   #pause
   #mostMs
+  #mostTries
   #leftMs
   #best = 0
 
   /**
-   * @param {{ mostMs: number, budgetMs: number }} limits of one wait, and of all of them
+   * @param {{ mostMs: number, budgetMs: number, mostTries?: number }} limits of one wait, of all waits and repeated
+   *   work together, and how often `time` does its work
    * @param {{ speed?: () => number, now?: () => number, pause?: (ms: number) => Promise<unknown> }} [machine]
    */
-  constructor({ mostMs, budgetMs }, { speed = processorSpeed, now = () => performance.now(), pause = wait } = {}) {
+  constructor(
+    { mostMs, budgetMs, mostTries = 1 },
+    { speed = processorSpeed, now = () => performance.now(), pause = wait } = {},
+  ) {
     this.#mostMs = mostMs
     this.#leftMs = budgetMs
+    this.#mostTries = mostTries
     this.#speed = speed
     this.#now = now
     this.#pause = pause
@@ -37,6 +43,23 @@ export class QuietProcessor {
     const waited = this.#now() - startedAt
     this.#leftMs = Math.max(this.#leftMs - waited, 0)
     return waited
+  }
+
+  /**
+   * Does work of some milliseconds while the processor is quiet: where it is not when the work ends, the work is done again.
+   * Resolves with the seconds that the last time took.
+   *
+   * @param {() => unknown} work
+   */
+  async time(work) {
+    for (let tries = 1; ; tries++) {
+      await this.wait()
+      const startedAt = this.#now()
+      await work()
+      const tookMs = this.#now() - startedAt
+      if (this.#isQuiet() || tries >= this.#mostTries || this.#leftMs === 0) return tookMs / 1000
+      this.#leftMs = Math.max(this.#leftMs - (this.#now() - startedAt), 0)
+    }
   }
 
   #isQuiet() {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { makePayloads } from '../harness/payloads.mjs'
 import { openSqlite } from './peers/better-sqlite3.mjs'
-import { closedLoop, withLead } from './peers/closed-loop.mjs'
+import { closedLoop } from './peers/closed-loop.mjs'
 import { openLmdb } from './peers/lmdb.mjs'
 import { openOttla } from './peers/ottla.mjs'
 import { openRaw } from './peers/raw-file.mjs'
@@ -32,7 +32,7 @@ export const workload = {
   name: 'durable-sends',
   title: 'Durable single sends of 100 senders, against embedded stores',
   settings: [
-    'each of 100 senders awaits its send of one value of 100 B before its next; after a quarter as many that are not timed, 20,000 sends',
+    'each of 100 senders awaits its send of one value of 100 B before its next; after a quarter as many that are not timed, 20,000 sends in five stretches',
     'ottla: `durability: "fsync"`, one producer with its defaults, 1 partition, `bytes()`, no key',
     'better-sqlite3: WAL, synchronous = FULL, a transaction for each row, 400 of them, after a checkpoint, so that the WAL file is written over and does not grow, or in a new database; lmdb: `put`, then `flushed` awaited',
     'fsync per message: an asynchronous `fs.write` and `fs.fdatasync` for each, 2,000 of them, all senders at once',
@@ -56,34 +56,36 @@ export const workload = {
     const insertRows = async (before) => {
       const store = openSqlite(join(directory, 'sqlite'), { synchronous: 'FULL' })
       for (let written = 0; written < before; written += values.length) store.append(values)
-      const seconds = await closedLoop(SENDERS, SQLITE_SENDS, (index) => store.insert(valueAt(index)))
-      await checkStored(store, values, before + withLead(SQLITE_SENDS))
+      const { sent, ...measured } = await closedLoop(SENDERS, SQLITE_SENDS, (index) => store.insert(valueAt(index)))
+      await checkStored(store, values, before + sent)
       store.close()
-      return { work: SQLITE_SENDS, seconds }
+      return measured
     }
     return {
       contenders: {
         ottla: async () => {
           const log = await ottla.emptyTopic()
           const { producer, topic } = log
-          const seconds = await closedLoop(SENDERS, SENDS, (index) => producer.send(topic, { value: valueAt(index) }))
-          await checkStored(log, values, withLead(SENDS))
+          const { sent, ...measured } = await closedLoop(SENDERS, SENDS, (index) =>
+            producer.send(topic, { value: valueAt(index) }),
+          )
+          await checkStored(log, values, sent)
           await log.close()
-          return { work: SENDS, seconds }
+          return measured
         },
         lmdb: async () => {
           const store = openLmdb(join(directory, 'lmdb'), { durable: true })
-          const seconds = await closedLoop(SENDERS, SENDS, (index) => store.insert(valueAt(index)))
-          await checkStored(store, values, withLead(SENDS))
+          const { sent, ...measured } = await closedLoop(SENDERS, SENDS, (index) => store.insert(valueAt(index)))
+          await checkStored(store, values, sent)
           await store.close()
-          return { work: SENDS, seconds }
+          return measured
         },
         'better-sqlite3': () => insertRows(50 * values.length),
         'better-sqlite3, WAL that grows': () => insertRows(0),
         'fsync per message': async () => {
           const path = join(directory, 'messages')
           const file = await openRaw(path, 'w+')
-          const seconds = await closedLoop(SENDERS, FSYNC_SENDS, async (index) => {
+          const { sent, ...measured } = await closedLoop(SENDERS, FSYNC_SENDS, async (index) => {
             await file.write(valueAt(index), 0, VALUE_BYTES, index * VALUE_BYTES)
             await file.dataSync()
           })
@@ -92,8 +94,8 @@ export const workload = {
           const readAll = (onValue) => {
             for (let at = 0; at < written.length; at += VALUE_BYTES) onValue(written.subarray(at, at + VALUE_BYTES))
           }
-          await checkStored({ readAll }, values, withLead(FSYNC_SENDS))
-          return { work: FSYNC_SENDS, seconds }
+          await checkStored({ readAll }, values, sent)
+          return measured
         },
       },
       close: () => ottla.close(),

@@ -2,7 +2,7 @@ import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
 import { join } from 'node:path'
 import { makePayloads } from '../harness/payloads.mjs'
-import { closedLoop, leadOf, withLead } from './peers/closed-loop.mjs'
+import { closedLoop, leadOf } from './peers/closed-loop.mjs'
 import { openOttla } from './peers/ottla.mjs'
 import { openRawGroupCommit } from './peers/raw-file.mjs'
 import { checkStored } from './peers/store.mjs'
@@ -60,32 +60,34 @@ export const workload = {
     const contenders = {}
     for (const senders of [1, 10, 100, 1000]) {
       const work = SENDS[senders]
-      let syncCount = 0
+      let sendsPerSync = 0
       const send = async () => {
         const log = await ottla.emptyTopic()
         const { producer, topic } = log
         let syncsBefore = 0
-        const seconds = await closedLoop(senders, work, (index) => {
+        const { sent, ...measured } = await closedLoop(senders, work, (index) => {
           if (index === leadOf(work)) syncsBefore = syncs.count
           return producer.send(topic, { value: values[index % values.length] })
         })
-        syncCount = syncs.count - syncsBefore
-        await checkStored(log, values, withLead(work))
+        sendsPerSync = (sent - leadOf(work)) / (syncs.count - syncsBefore)
+        await checkStored(log, values, sent)
         await log.close()
-        return { work, seconds }
+        return measured
       }
       contenders[`ottla ${senders}`] = send
       // Of the last time that was measured.
       contenders[`syncs of ${senders}`] = async () => {
-        if (syncCount === 0) await send()
-        return { value: work / syncCount / senders }
+        if (sendsPerSync === 0) await send()
+        return { value: sendsPerSync / senders }
       }
       contenders[`raw ${senders}`] = async () => {
         const raw = await openRawGroupCommit(join(directory, 'raw'))
-        const seconds = await closedLoop(senders, work, (index) => raw.insert(values[index % values.length]))
-        await checkStored({ readAll: (onValue) => raw.readAll(onValue, VALUE_BYTES) }, values, withLead(work))
+        const { sent, ...measured } = await closedLoop(senders, work, (index) =>
+          raw.insert(values[index % values.length]),
+        )
+        await checkStored({ readAll: (onValue) => raw.readAll(onValue, VALUE_BYTES) }, values, sent)
         await raw.close()
-        return { work, seconds }
+        return measured
       }
     }
     return {

@@ -7,7 +7,7 @@ export const workload = {
   name: 'growth-partitions',
   title: 'What more partitions cost, in memory',
   settings: [
-    'values of 100 B through `bytes()`, 1,000 keys of 8 B, spread by the key; 50,000 messages, 1 group, 1 member',
+    'values of 100 B through `bytes()`, 1,000 keys of 8 B, spread by the key; 20,000 messages, 1 group, 1 member',
     'live: sent and handled in the same time, by `runBatches` or by `run` with a handler that returns nothing',
     'send of 1,000: one array a turn, awaited; single sends: 1,000 a turn, all awaited',
   ],
@@ -31,14 +31,14 @@ export const workload = {
       lines: PARTITIONS.map((count) => ({ label: `${count}`, contenders: [`batches ${count}`, `single ${count}`] })),
     },
   ],
-  repetitions: 7,
+  repetitions: 15,
   warmups: 2,
   async open() {
     const payloads = makePayloads(1000, 100)
     const send = keyed(payloads.map((_, index) => `key-${1000 + index}`))
     const contenders = {}
     for (const partitions of PARTITIONS) {
-      const shared = { payloads, rounds: 50, partitions }
+      const shared = { payloads, rounds: 20, partitions }
       contenders[`batches ${partitions}`] = ottla({ ...shared, run: runs.batches, send: send.batch })
       contenders[`single ${partitions}`] = ottla({ ...shared, run: runs.sync, send: send.each })
     }

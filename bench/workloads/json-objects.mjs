@@ -1,14 +1,16 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { json, Topic } from '../../dist/index.js'
+import { processor } from '../harness/processor.mjs'
 import { openSqlite } from './peers/better-sqlite3.mjs'
 import { openNdjson } from './peers/ndjson.mjs'
 import { openOttla } from './peers/ottla.mjs'
 
 const BATCH = 1000
-const ROUNDS = 30
 const LEAD_ROUNDS = 15
-const COUNT = BATCH * (LEAD_ROUNDS + ROUNDS)
+const STRETCHES = 5
+const STRETCH_ROUNDS = 6
+const READ_ROUNDS = 20
 
 const row = (verb, peer, floor, goal, more) => ({
   id: '17',
@@ -26,7 +28,8 @@ export const workload = {
   name: 'json-objects',
   title: 'Objects as JSON, appended and read back, against lines in a file and rows in a table',
   settings: [
-    '30 batches of 1,000 objects of 262 B as JSON after 15 that are not timed, each batch awaited, nothing synced; all 45,000 read twice from the beginning, parsed, and compared by count and by a sum over three fields; the second time counts',
+    '30 batches of 1,000 objects of 262 B as JSON in five stretches, after 15 that are not timed, each batch awaited, nothing synced; what was appended is read back and compared by count and by a sum over three fields',
+    '20,000 read from the beginning, parsed and compared, a second time after one that is not timed',
     'ottla: `json()`, `durability: "os"`, 1 partition, no key; read by `runBatches` of a new group, from the call to the last message, out of the file: the log is closed and opened between',
     'NDJSON: a file, the lines of a batch in one `writeSync`; read by pieces of 1 MiB that are split into lines',
     'better-sqlite3: WAL, synchronous = NORMAL, a transaction for a batch; read by pages of 1,000 values, or as rows by `iterate`',
@@ -40,35 +43,44 @@ export const workload = {
       note: 'rows by `iterate`: by its ratio to NDJSON the form for which the floor was set',
     }),
   ],
-  repetitions: 9,
+  repetitions: 15,
   warmups: 2,
   async open({ directory }) {
     const objects = makeObjects()
-    const expected = sumOf(Array.from({ length: COUNT }, (_, index) => objects[index % BATCH]))
-    const check = (read) => {
+    const check = (read, rounds) => {
+      const expected = sumOf(objects, rounds)
       if (read.count !== expected.count || read.sum !== expected.sum) {
         throw new Error(`Read ${JSON.stringify(read)}, expected ${JSON.stringify(expected)}`)
       }
     }
     // What follows a full garbage collection runs for a while as a process does that has just begun: it is not timed.
     const time = async (append) => {
-      for (let round = 0; round < LEAD_ROUNDS; round++) await append()
-      const startedAt = performance.now()
-      for (let round = 0; round < ROUNDS; round++) await append()
-      return { work: ROUNDS * BATCH, seconds: (performance.now() - startedAt) / 1000 }
+      let rounds = 0
+      const appendAll = async (count) => {
+        rounds += count
+        for (let round = 0; round < count; round++) await append()
+      }
+      await appendAll(LEAD_ROUNDS)
+      let seconds = 0
+      for (let stretch = 0; stretch < STRETCHES; stretch++) {
+        seconds += await processor.time(() => appendAll(STRETCH_ROUNDS))
+      }
+      return { measured: { work: STRETCHES * STRETCH_ROUNDS * BATCH, seconds }, rounds }
     }
     const timeReading = async (read) => {
-      await timeReadingOnce(read)
-      return timeReadingOnce(read)
-    }
-    const timeReadingOnce = async (read) => {
-      const seen = new Seen()
-      const startedAt = performance.now()
-      const end = await read((object) => seen.add(object))
-      const seconds = (performance.now() - startedAt) / 1000
-      await end?.()
-      check(seen)
-      return { work: COUNT, seconds }
+      const readings = []
+      const readAll = async () => {
+        const seen = new Seen()
+        const end = await read((object) => seen.add(object))
+        readings.push({ seen, end })
+      }
+      await readAll()
+      const seconds = await processor.time(readAll)
+      for (const { seen, end } of readings) {
+        check(seen, READ_ROUNDS)
+        await end?.()
+      }
+      return { work: READ_ROUNDS * BATCH, seconds }
     }
     const topic = new Topic('objects', { value: json() })
     const appending = await openOttla(join(directory, 'appending'), { durability: 'os' })
@@ -77,7 +89,7 @@ export const workload = {
     const { producer } = await filled.emptyTopic(topic)
     const lines = openNdjson(join(directory, 'reading.ndjson'))
     const rows = openSqlite(join(directory, 'reading-sqlite'), { synchronous: 'NORMAL' })
-    for (let round = 0; round < LEAD_ROUNDS + ROUNDS; round++) {
+    for (let round = 0; round < READ_ROUNDS; round++) {
       await producer.send(topic, objects.map(toMessage))
       lines.append(objects)
       rows.append(objects.map((object) => JSON.stringify(object)))
@@ -89,37 +101,37 @@ export const workload = {
     const contenders = {
       'append ottla': async () => {
         const log = await appending.emptyTopic(topic)
-        const measured = await time(() => log.producer.send(topic, objects.map(toMessage)))
+        const { measured, rounds } = await time(() => log.producer.send(topic, objects.map(toMessage)))
         const seen = new Seen()
         await log.readAll((object) => seen.add(object))
-        check(seen)
+        check(seen, rounds)
         await log.close()
         return measured
       },
       'append NDJSON': async () => {
         const path = join(directory, 'appending.ndjson')
         const file = openNdjson(path)
-        const measured = await time(() => file.append(objects))
+        const { measured, rounds } = await time(() => file.append(objects))
         const seen = new Seen()
         file.readAll((object) => seen.add(object))
-        check(seen)
+        check(seen, rounds)
         file.close()
         rmSync(path)
         return measured
       },
       'append better-sqlite3': async () => {
         const table = openSqlite(join(directory, 'appending-sqlite'), { synchronous: 'NORMAL' })
-        const measured = await time(() => table.append(objects.map((object) => JSON.stringify(object))))
+        const { measured, rounds } = await time(() => table.append(objects.map((object) => JSON.stringify(object))))
         const seen = new Seen()
         table.readAll((text) => seen.add(JSON.parse(text)))
-        check(seen)
+        check(seen, rounds)
         table.close()
         return measured
       },
       'read ottla': () =>
         timeReading(async (onObject) => {
           const group = reading.broker.consumerGroup(`group-${groups++}`, { topics: [topic] })
-          let left = COUNT
+          let left = READ_ROUNDS * BATCH
           await new Promise((resolve, reject) => {
             group
               .runBatches(({ messages }) => {
@@ -159,9 +171,10 @@ class Seen {
   }
 }
 
-function sumOf(objects) {
+/** Of the objects, so many times over. */
+function sumOf(objects, rounds) {
   const seen = new Seen()
-  for (const object of objects) seen.add(object)
+  for (let round = 0; round < rounds; round++) for (const object of objects) seen.add(object)
   return seen
 }
 

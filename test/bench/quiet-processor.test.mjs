@@ -31,3 +31,31 @@ it('gives up after the longest wait, and when all waits together were long enoug
   // One look is what it takes from then on.
   expect(await processor.wait()).toBe(1)
 })
+
+it('does work again during which the processor became slow', async () => {
+  // Before the work and after it, twice.
+  const machine = machineWith([100, 50, 100, 100])
+  const processor = new QuietProcessor({ mostMs: 1000, budgetMs: 1000, mostTries: 5 }, machine)
+  let times = 0
+  const seconds = await processor.time(async () => {
+    times++
+    await machine.pause(times === 1 ? 30 : 7)
+  })
+  expect([times, seconds]).toEqual([2, 0.007])
+})
+
+it('takes what it got after the last try, and when there is no time left', async () => {
+  const tries = async (limits) => {
+    const machine = machineWith([100, 50])
+    const processor = new QuietProcessor({ mostMs: 10, ...limits }, machine)
+    await processor.wait()
+    let times = 0
+    await processor.time(async () => {
+      times++
+      await machine.pause(100)
+    })
+    return times
+  }
+  expect(await tries({ budgetMs: 10_000, mostTries: 3 })).toBe(3)
+  expect(await tries({ budgetMs: 100, mostTries: 10 })).toBe(2)
+})

@@ -1,10 +1,16 @@
+import { processor } from '../../harness/processor.mjs'
+
+const STRETCHES = 5
+
 /**
- * Seconds that `total` sends take when each of `senders` awaits its own before it sends again. A quarter as many before
- * them are not timed: what follows a full garbage collection runs for a while as a process does that has just begun.
+ * The time that `total` sends take when each of `senders` awaits its own before it sends again. A quarter as many before
+ * them are not timed: what follows a full garbage collection runs for a while as a process does that has just begun. They
+ * are timed in five stretches, each of which is made again where the processor was not ours.
  *
  * @param {number} senders
  * @param {number} total
  * @param {(index: number) => Promise<unknown>} send resolves when what was sent is durable
+ * @returns {Promise<{ work: number, seconds: number, sent: number }>} `sent` with what was not timed
  */
 export async function closedLoop(senders, total, send) {
   let next = 0
@@ -14,18 +20,17 @@ export async function closedLoop(senders, total, send) {
   }
   const all = () => Promise.all(Array.from({ length: senders }, sender))
   await all()
-  end += total
-  const startedAt = performance.now()
-  await all()
-  return (performance.now() - startedAt) / 1000
+  let seconds = 0
+  for (let stretch = 0; stretch < STRETCHES; stretch++) {
+    seconds += await processor.time(() => {
+      end += total / STRETCHES
+      return all()
+    })
+  }
+  return { work: total, seconds, sent: next }
 }
 
 /** @param {number} total */
 export function leadOf(total) {
   return total / 4
-}
-
-/** @param {number} total */
-export function withLead(total) {
-  return leadOf(total) + total
 }
