@@ -40,9 +40,10 @@ export function ottla({ payloads, rounds, listeners = 1, partitions = 1, run, se
   }
 
   async function open() {
-    // Beside the segments that each partition writes to, which no partition gives up.
     const maxBytes = (64 + 2 * partitions) * 2 ** 20
-    const broker = await Broker.open({ storage: new MemoryStorage({ maxBytes, lossy: true }) })
+    // No partition gives up the segment that it writes to: of its others it drops the oldest.
+    const segmentBytes = Math.floor(maxBytes / (16 * partitions))
+    const broker = await Broker.open({ storage: new MemoryStorage({ maxBytes, segmentBytes, lossy: true }) })
     await broker.topic(topic)
     for (const [index, ofGroup] of arrivals.entries()) {
       await run(broker.consumerGroup(`group-${index}`, { topics: [topic] }), ofGroup)
