@@ -11,8 +11,8 @@ export interface MemoryStorageOptions {
    */
   maxBytes?: number
   /**
-   * When full, drop the oldest sealed segments instead of refusing the append: first of the partition that is appended
-   * to, then of the others, the largest first. Messages that nobody has read yet go too. Needs `maxBytes`.
+   * When full, drop the oldest sealed segments instead of refusing the append: of the partition that holds most, then of
+   * the next largest. Messages that nobody has read yet go too. Needs `maxBytes`.
    */
   lossy?: boolean
   /** The segment size for topics that do not set one. Default: a sixteenth of `maxBytes`; without that Kafka's 1 GiB. */
@@ -148,11 +148,12 @@ class Budget implements MemoryBudget {
     return true
   }
 
-  *#inDropOrder(appendedTo: MemoryPartition): Generator<MemoryPartition> {
-    yield appendedTo
-    const others = this.#partitions().filter((partition) => partition !== appendedTo)
-    const sizes = new Map(others.map((partition) => [partition, sizeOf(partition)]))
-    yield* others.sort((a, b) => (sizes.get(b) ?? 0) - (sizes.get(a) ?? 0))
+  /** The largest first, or whoever happens to reach the limit would lose all of its own while the others kept theirs. */
+  #inDropOrder(appendedTo: MemoryPartition): MemoryPartition[] {
+    const partitions = this.#partitions()
+    const sizes = new Map(partitions.map((partition) => [partition, sizeOf(partition)]))
+    const isFirst = (partition: MemoryPartition): number => Number(partition === appendedTo)
+    return partitions.sort((a, b) => (sizes.get(b) ?? 0) - (sizes.get(a) ?? 0) || isFirst(b) - isFirst(a))
   }
 }
 

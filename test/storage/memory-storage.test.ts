@@ -208,21 +208,33 @@ describe('maxBytes', () => {
 })
 
 describe('lossy', () => {
-  it('drops the oldest sealed segments of the partition that is appended to', async () => {
+  it('drops the oldest sealed segments of the largest partition; of the one that is appended to, where others are as large', async () => {
     const storage = await open({ maxBytes: 4500, lossy: true })
     const log = await storage.openPartition({ topic: 'orders', partition: 0 })
-    const larger = await storage.openPartition({ topic: 'returns', partition: 0 })
-    fill(larger, 2)
+    const other = await storage.openPartition({ topic: 'returns', partition: 0 })
+    fill(other, 2)
     fill(log, 2)
     append(log)
     expect(basesOf(log)).toEqual([1, 2])
-    expect(basesOf(larger)).toEqual([0, 1, 2])
+    expect(basesOf(other)).toEqual([0, 1, 2])
     append(log, 1500)
     expect(basesOf(log)).toEqual([2])
     expect(endOf(log)).toBe(4)
   })
 
-  it('then those of the others, the largest first, but never of internal ones', async () => {
+  it('takes nothing from a smaller one that happens to reach the limit', async () => {
+    const storage = await open({ maxBytes: 5000, lossy: true })
+    const small = await storage.openPartition({ topic: 'small', partition: 0 })
+    const large = await storage.openPartition({ topic: 'large', partition: 0 })
+    fill(small, 1)
+    fill(large, 4)
+    append(small)
+    append(small)
+    expect(basesOf(small)).toEqual([0, 1])
+    expect(basesOf(large)).toEqual([2, 3, 4])
+  })
+
+  it('takes nothing from internal ones, however large', async () => {
     const storage = await open({ maxBytes: 5000, lossy: true })
     const log = await storage.openPartition({ topic: 'orders', partition: 0 })
     const small = await storage.openPartition({ topic: 'small', partition: 0 })
