@@ -5,6 +5,13 @@ import type { PartitionStorage, TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
 import { type CleanedLog, type CleaningSettings, LogCleaner } from './log-cleaner.js'
 import { LogProducers } from './log-producers.js'
+import {
+  maxTimestampOf,
+  offsetForTimestamp,
+  offsetOfMaxTimestamp,
+  type SearchedLog,
+  type TimestampOffset,
+} from './offset-by-time.js'
 import { type AppendedBatch, follows } from './producer-state.js'
 import { shouldRoll } from './retention.js'
 
@@ -42,11 +49,6 @@ export interface AppendResult {
   /** The time that the log set, or -1 where the producer's holds. */
   readonly logAppendTime: number
   readonly logStartOffset: number
-}
-
-export interface TimestampOffset {
-  readonly offset: number
-  readonly timestamp: number
 }
 
 interface PendingAppend {
@@ -202,49 +204,18 @@ export class PartitionLog {
   }
 
   /** The first record at or after `timestamp`, or undefined. */
-  async offsetForTimestamp(timestamp: number): Promise<TimestampOffset | undefined> {
-    const base = await this.#storage.findOffset(timestamp)
-    if (base === undefined) return undefined
-    let from = Math.max(base, this.logStartOffset)
-    // The batch that is found may hold its late record below the log start, so the search may run into later ones.
-    while (from < this.#highWatermark) {
-      const batches = await this.#storage.read(from, 1, this.#highWatermark)
-      const batch = batches[0]
-      if (batch === undefined) return undefined
-      if (batch.maxTimestamp >= timestamp && !batch.isControl) {
-        const records = batch.records()
-        while (records.next()) {
-          if (records.timestamp >= timestamp && records.offset >= this.logStartOffset) {
-            return { offset: records.offset, timestamp: records.timestamp }
-          }
-        }
-      }
-      from = batch.lastOffset + 1
-    }
-    return undefined
+  offsetForTimestamp(timestamp: number): Promise<TimestampOffset | undefined> {
+    return offsetForTimestamp(this.#toSearch(), timestamp)
   }
 
-  /** The record with the largest timestamp (the first of equals), or undefined in an empty log. Kafka: ListOffsets -3. */
-  async offsetOfMaxTimestamp(): Promise<TimestampOffset | undefined> {
-    const largest = this.maxTimestamp
-    if (largest < 0) return undefined
-    const found = await this.offsetForTimestamp(largest)
-    if (found !== undefined) return found
-    // It stands above the high watermark or below the log start: what is largest in between is searched by halving.
-    let latest = await this.offsetForTimestamp(0)
-    let none = largest
-    while (latest !== undefined && none - latest.timestamp > 1) {
-      const middle = latest.timestamp + Math.floor((none - latest.timestamp) / 2)
-      const later = await this.offsetForTimestamp(middle)
-      if (later === undefined) none = middle
-      else latest = later
-    }
-    return latest
+  /** The record with the largest timestamp (the first of equals), or undefined in an empty log. */
+  offsetOfMaxTimestamp(): Promise<TimestampOffset | undefined> {
+    return offsetOfMaxTimestamp(this.#toSearch())
   }
 
   /** The largest timestamp in it, -1 where there is none. */
   get maxTimestamp(): number {
-    return this.#storage.segments.reduce((max, segment) => Math.max(max, segment.maxTimestamp), -1)
+    return maxTimestampOf(this.#storage)
   }
 
   /** Moves the log start up to `offset` (at most the high watermark) and drops the segments that lie below it. */
@@ -504,6 +475,10 @@ export class PartitionLog {
       roll: () => this.#roll(this.#logEndOffset),
     }
     return new LogCleaner(cleaned, cleanedTo)
+  }
+
+  #toSearch(): SearchedLog {
+    return { storage: this.#storage, ends: () => ({ start: this.logStartOffset, end: this.#highWatermark }) }
   }
 
   /** Runs a change of the segments between two writes. */
