@@ -62,6 +62,13 @@ export class QuietProcessor {
     }
   }
 
+  /** Times so many stretches of work, each by itself. Resolves with the seconds of all. @param {number} stretches @param {() => unknown} work */
+  async timeStretches(stretches, work) {
+    let seconds = 0
+    for (let done = 0; done < stretches; done++) seconds += await this.time(work)
+    return seconds
+  }
+
   #isQuiet() {
     const speed = this.#speed()
     this.#best = Math.max(this.#best, speed)

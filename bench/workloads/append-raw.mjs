@@ -58,7 +58,7 @@ export const workload = {
         let sent = LEAD_ROUNDS
         await inFlight(LEAD_ROUNDS, send)
         const leadBytes = statSync(logPath).size
-        const seconds = await timeStretches(() => {
+        const seconds = await processor.timeStretches(STRETCHES, () => {
           sent += rounds / STRETCHES
           return inFlight(rounds / STRETCHES, send)
         })
@@ -90,13 +90,6 @@ async function inFlight(rounds, send) {
   await Promise.all(sends)
 }
 
-/** Seconds of all stretches. @param {() => Promise<unknown>} stretch */
-async function timeStretches(stretch) {
-  let seconds = 0
-  for (let done = 0; done < STRETCHES; done++) seconds += await processor.time(stretch)
-  return seconds
-}
-
 /** Writes the content once, which is not timed, and then so many bytes of it. */
 async function writeRaw(path, content, work) {
   const file = await openRaw(path, 'w+')
@@ -109,7 +102,7 @@ async function writeRaw(path, content, work) {
   }
   await write(content.length)
   const stretchBytes = Math.round(work / STRETCHES)
-  const seconds = await timeStretches(() => write(stretchBytes))
+  const seconds = await processor.timeStretches(STRETCHES, () => write(stretchBytes))
   await file.close()
   const written = readFileSync(path)
   if (!written.subarray(0, content.length).equals(content)) throw new Error('The raw file holds something else')

@@ -145,8 +145,7 @@ async function sendInTurn(broker, topics) {
   const startedAt = performance.now()
   for (let turn = 0; turn < LEAD_TURNS; turn++) await sendOneTurn()
   const first = ((performance.now() - startedAt) * 1000) / sent
-  let seconds = 0
-  for (let turn = 0; turn < TURNS; turn++) seconds += await processor.time(sendOneTurn)
+  const seconds = await processor.timeStretches(TURNS, sendOneTurn)
   const arrivals = new Arrivals({ anyOrder: true })
   const arrived = arrivals.expect(sent)
   const check = broker.consumerGroup('check', { topics })

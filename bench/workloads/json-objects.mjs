@@ -61,10 +61,7 @@ export const workload = {
         for (let round = 0; round < count; round++) await append()
       }
       await appendAll(LEAD_ROUNDS)
-      let seconds = 0
-      for (let stretch = 0; stretch < STRETCHES; stretch++) {
-        seconds += await processor.time(() => appendAll(STRETCH_ROUNDS))
-      }
+      const seconds = await processor.timeStretches(STRETCHES, () => appendAll(STRETCH_ROUNDS))
       return { measured: { work: STRETCHES * STRETCH_ROUNDS * BATCH, seconds }, rounds }
     }
     const timeReading = async (read) => {

@@ -20,13 +20,10 @@ export async function closedLoop(senders, total, send) {
   }
   const all = () => Promise.all(Array.from({ length: senders }, sender))
   await all()
-  let seconds = 0
-  for (let stretch = 0; stretch < STRETCHES; stretch++) {
-    seconds += await processor.time(() => {
-      end += total / STRETCHES
-      return all()
-    })
-  }
+  const seconds = await processor.timeStretches(STRETCHES, () => {
+    end += total / STRETCHES
+    return all()
+  })
   return { work: total, seconds, sent: next }
 }
 
