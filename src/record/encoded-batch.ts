@@ -45,6 +45,9 @@ export class EncodedBatch implements RecordBatch {
   readonly buffer: Uint8Array
   readonly start: number
   readonly sizeInBytes: number
+  /** Read once from the header, where every append asks for them ten times (benchmark: growth-topics); -1 before. */
+  #baseOffset = -1
+  #lastOffset = -1
   #sharedValues: (Uint8Array | undefined)[] | undefined
 
   constructor(buffer: Uint8Array, start: number, sizeInBytes: number) {
@@ -60,11 +63,15 @@ export class EncodedBatch implements RecordBatch {
   }
 
   get baseOffset(): number {
-    return readInt64(this.buffer, this.start)
+    if (this.#baseOffset < 0) this.#baseOffset = readInt64(this.buffer, this.start)
+    return this.#baseOffset
   }
 
   get lastOffset(): number {
-    return this.baseOffset + readInt32(this.buffer, this.start + LAST_OFFSET_DELTA_AT)
+    if (this.#lastOffset < 0) {
+      this.#lastOffset = this.baseOffset + readInt32(this.buffer, this.start + LAST_OFFSET_DELTA_AT)
+    }
+    return this.#lastOffset
   }
 
   get recordCount(): number {
@@ -125,6 +132,8 @@ export class EncodedBatch implements RecordBatch {
   }
 
   assignOffsets(baseOffset: number, partitionLeaderEpoch: number): void {
+    this.#baseOffset = baseOffset
+    this.#lastOffset = -1
     writeInt64(this.buffer, this.start, baseOffset)
     writeInt32(this.buffer, this.start + PARTITION_LEADER_EPOCH_AT, partitionLeaderEpoch)
   }

@@ -5,17 +5,19 @@ import {
   BASE_TIMESTAMP_AT,
   BATCH_HEADER_BYTES,
   BATCH_LENGTH_AT,
+  CRC_AT,
   LAST_OFFSET_DELTA_AT,
   LENGTH_OVERHEAD,
   MAGIC,
   MAGIC_AT,
   MAX_TIMESTAMP_AT,
+  PARTITION_LEADER_EPOCH_AT,
   PRODUCER_EPOCH_AT,
   PRODUCER_ID_AT,
   RECORD_COUNT_AT,
   TRANSACTIONAL_BIT,
 } from './batch-layout.js'
-import { writeInt16, writeInt32, writeInt64 } from './big-endian.js'
+import { setInt64 } from './big-endian.js'
 import { EncodedBatch } from './encoded-batch.js'
 import type { RecordHeader } from './record-batch.js'
 import { MAX_VARINT_BYTES, MAX_VARLONG_BYTES, varintSize, writeVarint, writeVarlong } from './varint.js'
@@ -41,6 +43,8 @@ const NO_PRODUCER: BatchProducer = { producerId: -1, producerEpoch: -1, baseSequ
  */
 export class RecordBatchBuilder {
   #memory: Buffer
+  /** Of the same memory: a header written byte by byte takes a third of what sending a message alone does (benchmark: growth-topics). */
+  #view: DataView
   /** The end of the last record; the header in front is written by `close`. */
   #position = BATCH_HEADER_BYTES
   #recordCount = 0
@@ -51,6 +55,7 @@ export class RecordBatchBuilder {
   /** `initialBytes` of memory, which doubles as often as it must. */
   constructor(initialBytes: number = 1024) {
     this.#memory = Buffer.allocUnsafeSlow(Math.max(initialBytes, BATCH_HEADER_BYTES))
+    this.#view = viewOf(this.#memory)
   }
 
   /** At most what `append` would add to `sizeInBytes`. */
@@ -106,21 +111,24 @@ export class RecordBatchBuilder {
     if (this.#recordCount === 0) {
       throw new OttlaError('OTTLA_INVALID_ARGUMENT', 'A batch cannot be closed without a record: append one first.')
     }
-    const memory = this.#memory
+    const view = this.#view
     // Base offset, leader epoch and checksum are 0.
-    for (let at = 0; at < ATTRIBUTES_AT; at++) memory[at] = 0
-    writeInt32(memory, BATCH_LENGTH_AT, this.#position - LENGTH_OVERHEAD)
-    memory[MAGIC_AT] = MAGIC
-    writeInt16(memory, ATTRIBUTES_AT, producer.isTransactional === true ? TRANSACTIONAL_BIT : 0)
-    writeInt32(memory, LAST_OFFSET_DELTA_AT, this.#recordCount - 1)
-    writeInt64(memory, BASE_TIMESTAMP_AT, this.#baseTimestamp)
-    writeInt64(memory, MAX_TIMESTAMP_AT, this.#maxTimestamp)
-    writeInt64(memory, PRODUCER_ID_AT, producer.producerId)
-    writeInt16(memory, PRODUCER_EPOCH_AT, producer.producerEpoch)
-    writeInt32(memory, BASE_SEQUENCE_AT, producer.baseSequence)
-    writeInt32(memory, RECORD_COUNT_AT, this.#recordCount)
+    view.setInt32(0, 0)
+    view.setInt32(4, 0)
+    view.setInt32(BATCH_LENGTH_AT, this.#position - LENGTH_OVERHEAD)
+    view.setInt32(PARTITION_LEADER_EPOCH_AT, 0)
+    view.setInt8(MAGIC_AT, MAGIC)
+    view.setInt32(CRC_AT, 0)
+    view.setInt16(ATTRIBUTES_AT, producer.isTransactional === true ? TRANSACTIONAL_BIT : 0)
+    view.setInt32(LAST_OFFSET_DELTA_AT, this.#recordCount - 1)
+    setInt64(view, BASE_TIMESTAMP_AT, this.#baseTimestamp)
+    setInt64(view, MAX_TIMESTAMP_AT, this.#maxTimestamp)
+    setInt64(view, PRODUCER_ID_AT, producer.producerId)
+    view.setInt16(PRODUCER_EPOCH_AT, producer.producerEpoch)
+    view.setInt32(BASE_SEQUENCE_AT, producer.baseSequence)
+    view.setInt32(RECORD_COUNT_AT, this.#recordCount)
     this.#closed = true
-    return new EncodedBatch(memory, 0, this.#position)
+    return new EncodedBatch(this.#memory, 0, this.#position)
   }
 
   /** Forgets the records and keeps the memory: what `close` returned is no longer valid. */
@@ -211,6 +219,7 @@ export class RecordBatchBuilder {
     const grown = Buffer.allocUnsafeSlow(Math.min(size, MAX_BATCH_BYTES))
     grown.set(this.#memory.subarray(0, this.#position))
     this.#memory = grown
+    this.#view = viewOf(grown)
   }
 }
 
@@ -232,6 +241,10 @@ const NULL_LENGTH = 1
 /** What takes one byte at most as a varint, and two. */
 const MAX_SHORT = 2 ** 6 - 1
 const MAX_PLAIN = 2 ** 13 - 1
+
+function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
+  return new DataView(buffer, byteOffset, length)
+}
 
 function writePlainField(memory: Uint8Array, start: number, bytes: Uint8Array, length: number): number {
   let position = start
