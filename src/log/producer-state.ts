@@ -52,7 +52,7 @@ export class ProducerState {
     if (producerEpoch === entry.epoch) {
       const lastSequence = lastSequenceOf(batch)
       for (const known of entry.batches) {
-        if (known.lastSequence === lastSequence && baseSequenceOf(known) === baseSequence) {
+        if (known?.lastSequence === lastSequence && baseSequenceOf(known) === baseSequence) {
           return { baseOffset: known.lastOffset - known.offsetDelta, timestamp: known.timestamp }
         }
       }
@@ -167,8 +167,8 @@ export function follows(before: RecordBatch, batch: RecordBatch): boolean {
 class ProducerEntry {
   readonly producerId: number
   epoch = NO_EPOCH
-  /** The last five of its epoch. */
-  readonly batches: BatchMetadata[] = []
+  /** The last five of its epoch. Room for those, where an array that begins empty takes room for seventeen with its first. */
+  readonly batches: (BatchMetadata | undefined)[] = new Array(REMEMBERED_BATCHES)
   last: BatchMetadata | undefined
   /** Of the last batch or marker. */
   timestamp = -1
@@ -188,7 +188,7 @@ class ProducerEntry {
 
   beginEpoch(epoch: number): void {
     this.epoch = epoch
-    this.batches.length = 0
+    this.batches.fill(undefined)
     this.last = undefined
     this.#next = 0
   }
@@ -205,7 +205,7 @@ class ProducerEntry {
     const oldest = this.batches[this.#next]
     if (oldest === undefined) {
       this.last = { lastSequence, lastOffset, offsetDelta, timestamp }
-      this.batches.push(this.last)
+      this.batches[this.#next] = this.last
     } else {
       oldest.lastSequence = lastSequence
       oldest.lastOffset = lastOffset
