@@ -1,11 +1,12 @@
-import type { Engine } from '../engine/engine.js'
+import type { Engine, ProduceResult } from '../engine/engine.js'
 import type { RecordHeader } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
+import { BatchQueue } from './batch-queue.js'
 import type { EncodedMessages } from './encode-message.js'
 import { IdempotentSender, type IdempotentSenderOptions } from './idempotent-sender.js'
 import type { SendResult } from './message.js'
-import type { BatchOwner, BatchPool, OpenBatch, Outcome } from './open-batch.js'
+import type { BatchCarrier, BatchOwner, BatchPool, OpenBatch, Outcome } from './open-batch.js'
 import type { SendOfMany } from './sender.js'
 import type { TurnEnd, TurnListener } from './turn-end.js'
 
@@ -43,12 +44,12 @@ const BATCHES_PER_LATENCY = 8
  * `lingerMs` is over, or, without a linger, as soon as the turn's sends are in it and no earlier batch is under way. So
  * senders never wait for company, and whatever gathers during one write shares the next.
  */
-export class Batcher implements BatchOwner, TurnListener {
+export class Batcher implements BatchCarrier, BatchOwner, TurnListener {
   readonly at: TopicPartition
   readonly #options: BatcherOptions
   readonly #sender: IdempotentSender | undefined
   /** Oldest first. */
-  readonly #underWay: OpenBatch[] = []
+  readonly #underWay: BatchQueue = new BatchQueue()
   #open: OpenBatch | undefined
   #isCloseScheduled = false
   /** Counts the turns in which the open batch was looked at. */
@@ -70,12 +71,12 @@ export class Batcher implements BatchOwner, TurnListener {
   /** True where nothing is under way: records, if there are any, wait for their linger or to be sent again. */
   get waitsForTime(): boolean {
     if (this.#sender?.waitsForTime === true) return true
-    return this.#underWay.length === 0 && (this.#open === undefined || this.#cancelLinger !== undefined)
+    return this.#underWay.first === undefined && (this.#open === undefined || this.#cancelLinger !== undefined)
   }
 
   /** True where every record is settled. */
   get isEmpty(): boolean {
-    return this.#open === undefined && this.#underWay.length === 0
+    return this.#open === undefined && this.#underWay.first === undefined
   }
 
   /** Resolves with where the record went. Without a timestamp it is that of this turn; `bytes` is the bound of its size. */
@@ -126,8 +127,8 @@ export class Batcher implements BatchOwner, TurnListener {
   /** Closes the open batch now, whatever its linger. Resolves when all that are under way then are settled. */
   flush(): Promise<unknown> | undefined {
     this.#close()
-    if (this.#underWay.length === 0) return undefined
-    return Promise.all(this.#underWay.map((batch) => batch.told()))
+    if (this.#underWay.first === undefined) return undefined
+    return Promise.all(this.#underWay.all().map((batch) => batch.told()))
   }
 
   /** From now on nothing waits for a retry: what does so is tried once more, at once. */
@@ -165,13 +166,13 @@ export class Batcher implements BatchOwner, TurnListener {
 
   endTurn(): void {
     this.#isCloseScheduled = false
-    if (this.#underWay.length === 0 || this.#areUnderWaySinceThisTurn()) this.#close()
+    if (this.#underWay.first === undefined || this.#areUnderWaySinceThisTurn()) this.#close()
     this.#turnCount++
   }
 
   /** What filled in this turn and the rest of it go together: no write had begun before it (benchmark: group-commit). */
   #areUnderWaySinceThisTurn(): boolean {
-    return this.#underWay[0]?.closedInTurn === this.#turnCount
+    return this.#underWay.first?.closedInTurn === this.#turnCount
   }
 
   #close(): void {
@@ -190,10 +191,18 @@ export class Batcher implements BatchOwner, TurnListener {
       return
     }
     const { topic, partition } = this.at
-    this.#options.engine.produce({ topic, partition, batch: open.builder.close() }).then(
-      (result) => this.settle(open, { result }),
-      (error) => this.settle(open, { error }),
-    )
+    open.carrier = this
+    this.#options.engine
+      .produce({ topic, partition, batch: open.builder.close() })
+      .then(open.onAppended, open.onRefused)
+  }
+
+  appended(batch: OpenBatch, result: ProduceResult): void {
+    this.settle(batch, { result })
+  }
+
+  refused(batch: OpenBatch, error: unknown): void {
+    this.settle(batch, { error })
   }
 
   /** What became of a batch is known: its senders are told. */
@@ -216,8 +225,7 @@ export class Batcher implements BatchOwner, TurnListener {
     const { bytes, closedAt } = batch
     const { recordCount, sizeInBytes } = batch.builder
     const watchers = batch.takeWatchers()
-    if (this.#underWay[0] === batch) this.#underWay.shift()
-    else this.#underWay.splice(this.#underWay.indexOf(batch), 1)
+    this.#underWay.remove(batch)
     // The memory of one huge message is not kept.
     if (bytes <= 2 * this.batchBytes) this.#options.batches.give(batch)
     this.#options.onSettled(this.at, recordCount, bytes, error, sizeInBytes, closedAt)

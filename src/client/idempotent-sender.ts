@@ -2,7 +2,8 @@ import type { Engine, ProduceResult } from '../engine/engine.js'
 import { OttlaError } from '../errors.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
-import type { OpenBatch, Outcome } from './open-batch.js'
+import { BatchQueue } from './batch-queue.js'
+import type { BatchCarrier, OpenBatch, Outcome } from './open-batch.js'
 import type { ProducerCounters } from './producer-counters.js'
 import type { Identity, ProducerIdentity } from './producer-identity.js'
 
@@ -53,14 +54,14 @@ const MAX_BACKOFF_MS = 1000
  * oldest batch under way fails and the next one does not, the oldest is out of order. It goes on in a new epoch, too, as
  * in Kafka's client, but first whatever may be in the log all the same is sent again under its old number.
  */
-export class IdempotentSender {
+export class IdempotentSender implements BatchCarrier {
   readonly #at: TopicPartition
   readonly #listener: SettledListener
   readonly #options: IdempotentSenderOptions
   /** Closed batches without a sequence yet. */
   readonly #waiting: OpenBatch[] = []
   /** Those that have one, oldest first: at the engine, or refused and to be sent again. */
-  readonly #sent: OpenBatch[] = []
+  readonly #sent: BatchQueue = new BatchQueue()
   #atEngine = 0
   /** How many may be under way: 0 without an identity and while recovering. */
   #limit = 0
@@ -94,7 +95,7 @@ export class IdempotentSender {
   /** Sends a batch that takes no more records, when its turn comes. */
   send(batch: OpenBatch): void {
     if (this.#identity === undefined && !this.#isIdentityWanted) this.#takeIdentityAtHand()
-    const mayBegin = this.#sent.length < this.#limit && this.#waiting.length === 0
+    const mayBegin = this.#sent.size < this.#limit && this.#waiting.length === 0
     if (mayBegin || this.#options.identity.fencedBy !== undefined) {
       this.#begin(batch)
       return
@@ -133,13 +134,11 @@ export class IdempotentSender {
     const { closed } = batch
     if (closed === undefined) return
     this.#atEngine++
-    this.#options.engine.produce({ topic, partition, batch: closed }).then(
-      (result) => this.#appended(batch, result),
-      (error) => this.#refused(batch, error),
-    )
+    batch.carrier = this
+    this.#options.engine.produce({ topic, partition, batch: closed }).then(batch.onAppended, batch.onRefused)
   }
 
-  #appended(batch: OpenBatch, result: ProduceResult): void {
+  appended(batch: OpenBatch, result: ProduceResult): void {
     this.#atEngine--
     this.#forget(batch)
     this.#failures = 0
@@ -151,11 +150,11 @@ export class IdempotentSender {
     this.#listener.settle(batch, { result })
   }
 
-  #refused(batch: OpenBatch, error: unknown): void {
+  refused(batch: OpenBatch, error: unknown): void {
     this.#atEngine--
     this.#isRecovering = true
     this.#limit = 0
-    const isOldest = this.#sent[0] === batch
+    const isOldest = this.#sent.first === batch
     // What is sent again is alone under way.
     const isTriedAlone = isOldest || batch.isInDoubt
     const code = OttlaError.is(error) ? error.code : undefined
@@ -182,7 +181,7 @@ export class IdempotentSender {
     if (this.#atEngine > 0) return
     const { fencedBy } = this.#options.identity
     if (fencedBy !== undefined) this.#failAll(fencedBy)
-    else if (!this.#sent.some(isInDoubt) && (this.#needsNewEpoch || (this.#hasGap && this.#sent.length === 0))) {
+    else if (!this.#sent.all().some(isInDoubt) && (this.#needsNewEpoch || (this.#hasGap && this.#sent.size === 0))) {
       this.#beginAnew()
     } else if (this.#failures > 0) this.#backOff(() => this.#resend())
     else this.#resend()
@@ -190,7 +189,7 @@ export class IdempotentSender {
 
   /** The oldest; before a new epoch begins, the oldest of those in doubt. */
   #resend(): void {
-    const next = this.#needsNewEpoch ? this.#sent.find(isInDoubt) : this.#sent[0]
+    const next = this.#needsNewEpoch ? this.#sent.all().find(isInDoubt) : this.#sent.first
     if (next === undefined) {
       this.#isRecovering = false
       if (this.#waiting.length === 0) this.#failures = 0
@@ -214,7 +213,7 @@ export class IdempotentSender {
     this.#withIdentity(
       () => (old === undefined ? this.#options.identity.get() : this.#options.identity.after(old)),
       (identity) => {
-        for (const { closed, builder } of this.#sent) {
+        for (const { closed, builder } of this.#sent.all()) {
           closed?.stampProducer(identity.producerId, identity.producerEpoch, this.#stamp.baseSequence)
           this.#stamp.baseSequence = after(this.#stamp.baseSequence, builder.recordCount)
         }
@@ -273,7 +272,7 @@ export class IdempotentSender {
   }
 
   #sendWaiting(): void {
-    while (this.#sent.length < this.#limit) {
+    while (this.#sent.size < this.#limit) {
       const next = this.#waiting.shift()
       if (next === undefined) return
       this.#begin(next)
@@ -314,19 +313,16 @@ export class IdempotentSender {
   #failAll(error: unknown): void {
     this.#isRecovering = false
     this.#needsNewEpoch = false
-    for (const batch of [...this.#sent.splice(0), ...this.#waiting.splice(0)]) {
+    const sent = this.#sent.all()
+    this.#sent.clear()
+    for (const batch of [...sent, ...this.#waiting.splice(0)]) {
       this.#listener.settle(batch, { error })
     }
   }
 
   #forget(batch: OpenBatch): void {
     batch.isInDoubt = false
-    if (this.#sent[0] === batch) {
-      this.#sent.shift()
-      return
-    }
-    const index = this.#sent.indexOf(batch)
-    if (index >= 0) this.#sent.splice(index, 1)
+    this.#sent.remove(batch)
   }
 }
 

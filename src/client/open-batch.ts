@@ -17,6 +17,12 @@ export interface BatchOwner {
   told(batch: OpenBatch, error: unknown): void
 }
 
+/** What takes a closed batch to the engine, and goes on with what the engine says of it. */
+export interface BatchCarrier {
+  appended(batch: OpenBatch, result: ProduceResult): void
+  refused(batch: OpenBatch, error: unknown): void
+}
+
 /** Records of one `send` of many, one behind the other in a batch. */
 interface Part {
   readonly sender: SendOfMany
@@ -47,6 +53,10 @@ export class OpenBatch {
   isInDoubt = false
   /** The turn of its batcher in which it filled; -1 where it closed for another reason. */
   closedInTurn = -1
+  /** Who hears what the engine says of it, by the two functions below: a pair made for each batch would be half of what it leaves to the garbage collector. */
+  carrier: BatchCarrier | undefined
+  readonly onAppended = (result: ProduceResult): void => this.carrier?.appended(this, result)
+  readonly onRefused = (error: unknown): void => this.carrier?.refused(this, error)
   /** Who waits for all of it: a flush. */
   #watchers: (() => void)[] | undefined
   /** Of each record: its time, and what its sender calls it, if that sent several. */
@@ -153,6 +163,7 @@ export class OpenBatch {
   clear(): void {
     this.builder.reset()
     this.closed = undefined
+    this.carrier = undefined
     this.bytes = 0
     this.#watchers = undefined
     this.isInDoubt = false
