@@ -7,6 +7,8 @@ export interface StickyPartition {
   readonly partition: number
   /** The member that has it. May keep it if it is one of the pool. */
   readonly owner: StickyMember | null
+  /** True where somebody holds it, even if it is not known who. */
+  readonly isClaimed: boolean
 }
 
 /**
@@ -20,12 +22,16 @@ export interface Pool<Partition extends StickyPartition> {
   readonly partitions: readonly Partition[]
 }
 
+/** One or two are enough, as far as is known; every result is even, so nothing but stickiness hangs on it. */
+const MOST_LOOKS = 10
+
 /**
  * Assigns every partition to a member of its pool: `assign` is called once for each.
  *
  * The loads are as even as the subscriptions allow: the sum of their squares is the least there is. What has an owner
  * stays there unless that demands a move. So once the partitions that moved have lost their owners, a second call
- * moves nothing more: the moved ones can be placed as evenly without touching the others, and are placed first.
+ * moves nothing more: the moved ones can be placed as evenly without touching the others, and are placed first. That
+ * call is rehearsed here, so that it gives nobody a partition of the pool in which it has lost one.
  */
 export function balance<Partition extends StickyPartition>(
   pools: Iterable<Pool<Partition>>,
@@ -34,10 +40,42 @@ export function balance<Partition extends StickyPartition>(
   const seats = new Map<StickyMember, Seat>()
   // The pools with the fewest members have the least choice and go first.
   const shared = [...pools].sort((a, b) => a.members.length - b.members.length).map((pool) => share(pool, seats))
-  for (const pool of shared) fill(pool)
-  even([...seats.values()], (share) => share.count > share.owned)
-  even([...seats.values()], (share) => share.count > 0)
+  settle(shared, seats)
+  for (let looks = 0; looks < MOST_LOOKS && loseAndGain(shared, seats); looks++);
   for (const pool of shared) distribute(pool, assign)
+}
+
+/** Finds how many each gets, from what it keeps in any case. */
+function settle<Partition extends StickyPartition>(
+  pools: readonly SharedPool<Partition>[],
+  seats: ReadonlyMap<StickyMember, Seat>,
+): void {
+  for (const seat of seats.values()) seat.load = seat.shares.reduce((sum, { kept }) => sum + kept, 0)
+  for (const { shares } of pools) for (const share of shares) share.count = share.kept
+  for (const pool of pools) fill(pool)
+  even([...seats.values()], (share) => share.count > share.kept)
+  even([...seats.values()], (share) => share.count > 0)
+}
+
+/**
+ * Settles once more from what the members would hold then: of what they held what they keep, and what nobody held and
+ * they get at once. True where one would get another in the place of what it gave up, and is to keep that: then look again.
+ */
+function loseAndGain<Partition extends StickyPartition>(
+  pools: readonly SharedPool<Partition>[],
+  seats: ReadonlyMap<StickyMember, Seat>,
+): boolean {
+  const shares = pools.flatMap((pool) => pool.shares)
+  if (shares.every(({ owned, count }) => count >= owned)) return false
+  for (const share of shares) share.kept = 0
+  for (const pool of pools) {
+    distribute(pool, ({ owner, isClaimed }, member) => {
+      const share = pool.shareOf.get(member)
+      if (share !== undefined && (owner === member || !isClaimed)) share.kept++
+    })
+  }
+  settle(pools, seats)
+  return shares.some(({ owned, kept, count }) => kept < owned && count > kept)
 }
 
 /** A member with its part in each of its pools. */
@@ -53,8 +91,9 @@ interface Share {
   readonly seat: Seat
   /** Its pool. */
   readonly siblings: readonly Share[]
-  /** How many partitions it owned, is to have, and does not have yet. */
+  /** How many partitions it owned, keeps of them in any case, is to have, and does not have yet. */
   owned: number
+  kept: number
   count: number
   lacking: number
 }
@@ -73,7 +112,7 @@ function share<Partition extends StickyPartition>(
   for (const member of members) {
     const seat = seats.get(member) ?? { member, shares: [], load: 0 }
     seats.set(member, seat)
-    const share: Share = { seat, siblings: shares, owned: 0, count: 0, lacking: 0 }
+    const share: Share = { seat, siblings: shares, owned: 0, kept: 0, count: 0, lacking: 0 }
     seat.shares.push(share)
     shares.push(share)
   }
@@ -82,16 +121,15 @@ function share<Partition extends StickyPartition>(
     const share = owner === null ? undefined : shareOf.get(owner)
     if (share === undefined) continue
     share.owned++
-    share.count++
-    share.seat.load++
+    share.kept++
   }
   return { partitions, shares, shareOf }
 }
 
-/** Gives what nobody here owns to the least loaded members. */
-function fill<Partition extends StickyPartition>({ partitions, shares, shareOf }: SharedPool<Partition>): void {
-  for (const { owner } of partitions) {
-    if (shareOf.has(owner)) continue
+/** Gives what nobody here keeps to the least loaded members. */
+function fill({ partitions, shares }: SharedPool<StickyPartition>): void {
+  const kept = shares.reduce((sum, share) => sum + share.kept, 0)
+  for (let given = kept; given < partitions.length; given++) {
     const receiver = leastLoaded(shares)
     receiver.count++
     receiver.seat.load++
@@ -197,7 +235,7 @@ function distribute<Partition extends StickyPartition>(
 /** Of equals the one that gained least, then the first: so what is left over goes to the members as in Java. */
 function leastLoaded(shares: readonly Share[]): Share {
   return shares.reduce((least, share) => {
-    const difference = share.seat.load - least.seat.load || share.count - share.owned - (least.count - least.owned)
+    const difference = share.seat.load - least.seat.load || share.count - share.kept - (least.count - least.kept)
     return difference < 0 ? share : least
   })
 }
