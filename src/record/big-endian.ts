@@ -46,7 +46,7 @@ export function writeInt64(bytes: Uint8Array, position: number, value: number): 
   writeInt32(bytes, position + 4, value)
 }
 
-/** The same through a view, where there is one: of the widths that a DataView has, its own way is one instruction. */
+/** Takes a safe integer, too. A DataView itself takes a bigint only. */
 export function setInt64(view: DataView, position: number, value: number): void {
   view.setInt32(position, Math.floor(value / TWO_32))
   view.setInt32(position + 4, value)
