@@ -2,7 +2,7 @@ import type { OpenBatch } from './open-batch.js'
 
 /**
  * Batches of one partition, oldest first. Nearly always there is one, and an array that ever held one keeps room for
- * seventeen: of thousands of partitions, a fifth of what each takes (benchmark: growth-topics).
+ * seventeen, for each of thousands of partitions (benchmark: growth-topics).
  */
 export class BatchQueue {
   #first: OpenBatch | undefined

@@ -53,7 +53,7 @@ export class OpenBatch {
   isInDoubt = false
   /** The turn of its batcher in which it filled; -1 where it closed for another reason. */
   closedInTurn = -1
-  /** Who hears what the engine says of it, by the two functions below: a pair made for each batch would be half of what it leaves to the garbage collector. */
+  /** Who hears what the engine says of it, by the two functions below, which stay where the batch is used again. */
   carrier: BatchCarrier | undefined
   readonly onAppended = (result: ProduceResult): void => this.carrier?.appended(this, result)
   readonly onRefused = (error: unknown): void => this.carrier?.refused(this, error)

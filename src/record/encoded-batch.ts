@@ -45,7 +45,7 @@ export class EncodedBatch implements RecordBatch {
   readonly buffer: Uint8Array
   readonly start: number
   readonly sizeInBytes: number
-  /** Read once from the header, where every append asks for them ten times (benchmark: growth-topics); -1 before. */
+  /** Read once from the header: an append asks for them again and again (benchmark: growth-topics). -1 before. */
   #baseOffset = -1
   #lastOffset = -1
   #sharedValues: (Uint8Array | undefined)[] | undefined
