@@ -1,3 +1,5 @@
+import { Listeners } from './listeners.js'
+
 /** What a wait looks at to learn that nobody wants it any more. An AbortSignal is one. */
 export interface CancelSignal {
   readonly aborted: boolean
@@ -13,7 +15,7 @@ export interface CancelSignal {
 export class Cancellation implements CancelSignal {
   aborted = false
   #reason: unknown
-  readonly #listeners = new Set<() => void>()
+  readonly #listeners = new Listeners()
 
   /** As a controller has it. */
   get signal(): CancelSignal {
@@ -29,9 +31,7 @@ export class Cancellation implements CancelSignal {
   abort(): void {
     if (this.aborted) return
     this.aborted = true
-    const listeners = [...this.#listeners]
-    this.#listeners.clear()
-    for (const listener of listeners) listener()
+    this.#listeners.callAndClear()
   }
 
   /** Nobody is called twice: an abort happens once. */

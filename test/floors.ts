@@ -6,6 +6,7 @@ export type SourceTree = ReadonlyMap<string, string>
 
 /** The folders of src, lowest floor first. A file may import its own folder and the floors below it. */
 const FLOORS: readonly (readonly string[])[] = [
+  ['listeners.ts'],
   ['cancellation.ts', 'errors.ts', 'random-id.ts', 'reason-of.ts'],
   ['record', 'codec', 'protocol', 'time'],
   ['storage'],

@@ -1,4 +1,5 @@
 import { OttlaError } from '../errors.js'
+import { Listeners } from '../listeners.js'
 import { reasonOf } from '../reason-of.js'
 import type { RecordBatch } from '../record/record-batch.js'
 import type { PartitionStorage, TopicPartition } from '../storage/storage.js'
@@ -93,7 +94,7 @@ export class PartitionLog {
   /** What is done to its sealed segments. */
   readonly cleaner: LogCleaner
   /** Made for the first of them: most of many logs have none. */
-  #onAdvance: Set<() => void> | undefined
+  #onAdvance: Listeners | undefined
   readonly #onSealed: ((log: PartitionLog) => void) | undefined
   #logStartOffset: number
   #logEndOffset: number
@@ -195,7 +196,7 @@ export class PartitionLog {
 
   /** Calls back each time the high watermark rises, segments are dropped or the log closes, until told to stop. */
   onAdvance(listener: () => void): void {
-    this.#onAdvance ??= new Set()
+    this.#onAdvance ??= new Listeners()
     this.#onAdvance.add(listener)
   }
 
@@ -454,8 +455,7 @@ export class PartitionLog {
   }
 
   #announce(): void {
-    if (this.#onAdvance === undefined) return
-    for (const listener of this.#onAdvance) listener()
+    this.#onAdvance?.call()
   }
 
   #newCleaner(cleanedTo: number | undefined, ageOf: (timestamp: number) => number): LogCleaner {
