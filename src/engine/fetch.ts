@@ -18,32 +18,42 @@ export interface FetchSource {
   readonly mustBeOpen: () => void
 }
 
-/** Reads what there is, and waits for more where the request asks for it. */
-export async function fetchFromLogs(
+/**
+ * Reads what there is, and waits for more where the request asks for it. Not async: a wait for one log is what each batch
+ * costs each of its groups (benchmark: growth-partitions).
+ */
+export function fetchFromLogs(
   request: FetchRequest,
   { clock, find, mustBeOpen }: FetchSource,
   options?: Waiting,
 ): Promise<FetchResult[]> {
   const { maxWaitMs } = request
-  mustBeOpen()
   const hasTime = maxWaitMs > 0 && maxWaitMs < Number.POSITIVE_INFINITY
   const giveUpAt = hasTime ? clock.monotonic() + maxWaitMs : 0
-  for (;;) {
+  const look = (): FetchResult[] | Promise<FetchResult[]> => {
     const reading = readAll(request, find)
-    const found = 'then' in reading ? await reading : reading
+    return 'then' in reading ? reading.then(answer) : answer(reading)
+  }
+  const answer = (found: Found): FetchResult[] | Promise<FetchResult[]> => {
     const isOver = isEnough(request, found) || options?.signal?.aborted === true
     const leftMs = isOver || !hasTime ? maxWaitMs : giveUpAt - clock.monotonic()
-    if (isOver || leftMs <= 0) {
-      mustBeOpen()
-      return found.results
-    }
-    await advance(request, found.results, find, clock, leftMs, options?.signal)
+    if (!isOver && leftMs > 0) return advance(request, found.results, find, clock, leftMs, options?.signal).then(look)
+    mustBeOpen()
+    return found.results
+  }
+  try {
+    mustBeOpen()
+    return Promise.resolve(look())
+  } catch (error) {
+    return Promise.reject(error)
   }
 }
 
 /** What was read of the partitions so far. */
 interface Found {
+  /** Of all partitions, of which so many were read. */
   readonly results: FetchResult[]
+  count: number
   /** Batches that only a limit keeps out count as far as it reaches. */
   foundBytes: number
   leftBytes: number
@@ -59,7 +69,8 @@ function isEnough({ minBytes, maxBytes }: FetchRequest, { foundBytes, hasErrors 
 /** A promise only where a storage makes it wait: memory answers at once (benchmark: memory-ten-groups). */
 function readAll(request: FetchRequest, findLog: FindLog): Found | Promise<Found> {
   const found: Found = {
-    results: [],
+    results: new Array(request.partitions.length),
+    count: 0,
     foundBytes: 0,
     leftBytes: request.maxBytes,
     hasBatches: false,
@@ -139,7 +150,7 @@ function addResult(
   logStartOffset: number,
   error: OttlaError | null,
 ): void {
-  found.results.push({ topic, partition, batches, highWatermark, logStartOffset, error })
+  found.results[found.count++] = { topic, partition, batches, highWatermark, logStartOffset, error }
   if (error !== null) found.hasErrors = true
 }
 
@@ -158,12 +169,12 @@ function advance(
   leftMs: number,
   signal: CancelSignal | undefined,
 ): Promise<void> {
-  const logs: PartitionLog[] = []
+  const logs = new Array<PartitionLog>(request.partitions.length)
   for (let index = 0; index < request.partitions.length; index++) {
     const log = findLog(request.partitions[index] as FetchPartition)
     // It moved, or went away, while another partition was read.
     if (log === undefined || log.highWatermark !== seen[index]?.highWatermark) return Promise.resolve()
-    logs.push(log)
+    logs[index] = log
   }
   return new Promise((resolve) => {
     const wake = (): void => {
