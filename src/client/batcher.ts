@@ -112,14 +112,14 @@ export class Batcher implements BatchCarrier, BatchOwner, TurnListener {
     if (!this.#isCloseScheduled || open.builder.sizeInBytes >= this.batchBytes) this.#closeInTime(open)
   }
 
-  /** The same for all messages of a `send`, in their order. */
-  appendAllFor(sender: SendOfMany, messages: EncodedMessages): void {
-    for (let slot = 0; slot < messages.count; ) {
+  /** The same for all messages of a `send`, or for those from `first` on that `next` leads to, in their order. */
+  appendAllFor(sender: SendOfMany, messages: EncodedMessages, first = 0, next?: Int32Array): void {
+    for (let slot = first; slot < messages.count; ) {
       let open = this.#open
       if (open === undefined || open.builder.sizeInBytes + messages.bytesOf(slot) > this.batchBytes) {
         open = this.#nextBatch()
       }
-      slot = open.fillFor(sender, messages, slot, this.#options.turnEnd.now(), this.batchBytes)
+      slot = open.fillFor(sender, messages, slot, next, this.#options.turnEnd.now(), this.batchBytes)
       if (!this.#isCloseScheduled || open.builder.sizeInBytes >= this.batchBytes) this.#closeInTime(open)
     }
   }

@@ -27,6 +27,8 @@ export interface BatchCarrier {
 interface Part {
   readonly sender: SendOfMany
   count: number
+  /** Of the next ones that are to be told. */
+  next: Part | undefined
 }
 
 /** Of `#timestamps` and `#slots`. */
@@ -62,6 +64,7 @@ export class OpenBatch {
   /** Of each record: its time, and what its sender calls it, if that sent several. */
   #timestamps = new Float64Array(16)
   #slots = new Int32Array(16)
+  #firstPart: Part | undefined
   #lastPart: Part | undefined
   #lastPartEnd = 0
   #resolve!: () => void
@@ -109,25 +112,32 @@ export class OpenBatch {
     this.#countFor(sender, at)
   }
 
-  /** Adds the messages from `slot` on until the batch has `maxBytes`; one at least. Returns the next slot. */
-  fillFor(sender: SendOfMany, messages: EncodedMessages, slot: number, now: number, maxBytes: number): number {
+  /** Adds the messages from `first` on, one after the other or as `next` says, until the batch has `maxBytes`; one at least. Returns the next slot. */
+  fillFor(
+    sender: SendOfMany,
+    messages: EncodedMessages,
+    first: number,
+    next: Int32Array | undefined,
+    now: number,
+    maxBytes: number,
+  ): number {
     const { builder } = this
     const start = builder.recordCount
-    let next = slot
+    let slot = first
     do {
-      const value = messages.value(next)
-      const key = messages.key(next)
-      const headers = messages.headers(next)
+      const value = messages.value(slot)
+      const key = messages.key(slot)
+      const headers = messages.headers(slot)
       const bytes = RecordBatchBuilder.recordSizeUpperBound(key, value, headers)
-      if (next > slot && builder.sizeInBytes + bytes > maxBytes) break
+      if (slot > first && builder.sizeInBytes + bytes > maxBytes) break
       const at = builder.recordCount
-      this.#append(messages.timestamp(next) ?? now, key, value, headers)
-      this.#slots[at] = next
+      this.#append(messages.timestamp(slot) ?? now, key, value, headers)
+      this.#slots[at] = slot
       this.bytes += bytes
-      next++
-    } while (next < messages.count && builder.sizeInBytes < maxBytes)
+      slot = next === undefined ? slot + 1 : (next[slot] as number)
+    } while (slot < messages.count && builder.sizeInBytes < maxBytes)
     this.#countFor(sender, start)
-    return next
+    return slot
   }
 
   /** Tells the senders of all records, in their order, and then the owner. */
@@ -167,6 +177,7 @@ export class OpenBatch {
     this.bytes = 0
     this.#watchers = undefined
     this.isInDoubt = false
+    this.#firstPart = undefined
     this.#lastPart = undefined
     this.#settled = this.#promise()
     this.#toldCount = 0
@@ -211,12 +222,11 @@ export class OpenBatch {
   }
 
   #startPart(sender: SendOfMany, count: number): void {
-    const part: Part = { sender, count }
+    const part: Part = { sender, count, next: undefined }
+    if (this.#firstPart === undefined) this.#firstPart = part
+    else if (this.#lastPart !== undefined) this.#lastPart.next = part
     this.#lastPart = part
-    void this.#settled.then(
-      () => this.#tellPart(part),
-      (error) => this.#failPart(part, error),
-    )
+    void this.#settled.then(this.#tellPart, this.#failPart)
   }
 
   readonly #tellOne = (): SendResult => {
@@ -230,16 +240,24 @@ export class OpenBatch {
     throw error
   }
 
-  #tellPart({ sender, count }: Part): void {
+  readonly #tellPart = (): void => {
+    const { sender, count } = this.#takePart()
     const end = this.#toldCount + count
     while (this.#toldCount < end) sender.acknowledged(this.#slots[this.#toldCount] as number, this.#next())
     if (this.#toldCount === this.builder.recordCount) this.#owner?.told(this, undefined)
   }
 
-  #failPart({ sender, count }: Part, error: unknown): void {
+  readonly #failPart = (error: unknown): void => {
+    const { sender, count } = this.#takePart()
     this.#toldCount += count
     sender.failed(error)
     if (this.#toldCount === this.builder.recordCount) this.#owner?.told(this, error)
+  }
+
+  #takePart(): Part {
+    const part = this.#firstPart as Part
+    this.#firstPart = part.next
+    return part
   }
 
   #next(): SendResult {

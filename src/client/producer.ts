@@ -23,6 +23,7 @@ import { ProducerIdentity, type ProducerIds } from './producer-identity.js'
 import { PRODUCER_OPTIONS, type ProducerOptions, retryRules } from './producer-options.js'
 import { type QueuedSend, SendQueue } from './send-queue.js'
 import { SendOfMany } from './sender.js'
+import { SlotsByPartition } from './slots-by-partition.js'
 import { type AnyTopic, isTopic, type Topic } from './topic.js'
 import type { KnownTopic, TopicDirectory } from './topic-directory.js'
 import { isSendHeard, traceSend } from './tracing.js'
@@ -362,6 +363,20 @@ export class Producer implements AsyncDisposable {
       this.#inFlightRecords += messages.count
       return
     }
+    const slots = slotsByPartition(messages, destination.known.partitionCount)
+    if (slots !== undefined) {
+      for (const partition of slots.partitions) {
+        this.#batcherFor(topic, destination, partition).appendAllFor(
+          sender,
+          messages,
+          slots.first(partition),
+          slots.next,
+        )
+      }
+      this.#inFlightBytes += messages.bytes
+      this.#inFlightRecords += messages.count
+      return
+    }
     for (let slot = 0; slot < messages.count; slot++) {
       const key = messages.key(slot)
       const value = messages.value(slot)
@@ -596,4 +611,17 @@ function noSuchPartition(topic: AnyTopic, partition: unknown, partitionCount: nu
 
 function closed(): OttlaError {
   return new OttlaError('OTTLA_CLOSED', 'The producer is closed: make another with broker.producer()')
+}
+
+/** Undefined where few go to each, or where one may go wherever there is room: that depends on those before it. */
+function slotsByPartition(messages: EncodedMessages, partitionCount: number): SlotsByPartition | undefined {
+  if (messages.count < 2 * partitionCount) return undefined
+  const slots = new SlotsByPartition(messages.count, partitionCount)
+  for (let slot = 0; slot < messages.count; slot++) {
+    const key = messages.key(slot)
+    const partition = messages.partition(slot) ?? (key === null ? undefined : partitionForKey(key, partitionCount))
+    if (partition === undefined) return undefined
+    slots.add(slot, partition)
+  }
+  return slots
 }

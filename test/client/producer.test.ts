@@ -76,6 +76,46 @@ describe('send', () => {
     ])
   })
 
+  it.each([
+    { how: 'all with keys', keyOf: (value: number) => `key ${value % 37}`, partitionOf: () => undefined },
+    {
+      how: 'some to a given partition',
+      keyOf: () => 'key',
+      partitionOf: (value: number) => [undefined, 2, 0][value % 3],
+    },
+    {
+      how: 'some without a key',
+      keyOf: (value: number) => (value % 5 === 0 ? null : `${value}`),
+      partitionOf: () => undefined,
+    },
+    {
+      how: 'to a given partition or any',
+      keyOf: () => null,
+      partitionOf: (value: number) => [undefined, 3][value % 2],
+    },
+  ])('of many, $how, keeps their order in each partition, over several batches', async ({ keyOf, partitionOf }) => {
+    const broker = await openBroker()
+    const topic = await broker.topic(new Topic('placed', { partitions: 4, value: json<number>() }))
+    const producer = broker.producer({ batchBytes: 300 })
+    const values = Array.from({ length: 400 }, (_, value) => value)
+    const sent = await producer.send(
+      topic,
+      values.map((value) => {
+        const partition = partitionOf(value)
+        return { value, key: keyOf(value), ...(partition !== undefined && { partition }) }
+      }),
+    )
+    const messages = await contentsOf(broker, topic)
+    const placeOf = new Map(messages.map(({ value, partition, offset }) => [value, [partition, offset]]))
+    expect(placeOf.size).toBe(values.length)
+    expect(sent.map(({ partition, offset }) => [partition, offset])).toEqual(values.map((value) => placeOf.get(value)))
+    for (const partition of [0, 1, 2, 3]) {
+      const inPartition = messages.filter((message) => message.partition === partition).map(({ value }) => value)
+      expect(inPartition).toEqual([...inPartition].sort((a, b) => a - b))
+    }
+    for (const { value, partition } of messages) expect(partition).toBe(partitionOf(value) ?? partition)
+  })
+
   it('of none resolves with none', async () => {
     const broker = await openBroker()
     expect(await broker.producer().send(orders, [])).toEqual([])
