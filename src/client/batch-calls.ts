@@ -30,6 +30,9 @@ interface Thrown {
   readonly error: unknown
 }
 
+/** What a handler throws, if it does; a promise of that while it runs. */
+type Trying = Thrown | undefined | Promise<Thrown | undefined>
+
 /**
  * Calls a handler that takes batches, again and again where it fails. What `batch.resolve` named is done, and no later
  * try gets it. The last of several tries is made with each message that is left alone, so that one bad message does not
@@ -44,21 +47,26 @@ export class BatchCalls {
 
   /**
    * Hands over messages that reach up to `end`; the slot that they need is taken, and is let go of. True when all of
-   * them are done. False when what is not is given up, and comes again. Never rejects.
+   * them are done, at once where the handler returns nothing. False when what is not is given up, and comes again. Never
+   * rejects.
    */
-  call(messages: readonly Message[], end: number): Promise<boolean> {
-    return this.#tryFor(messages, end, 1)
+  call(messages: readonly Message[], end: number): true | Promise<boolean> {
+    const trying = this.#try(messages, end, 1)
+    if (trying !== undefined) return this.#goOn(messages, end, 1, trying)
+    this.#options.slots?.release()
+    return true
   }
 
-  /** Makes try number `firstAttempt`, and those that follow from it. The slot that it has is let go of. */
-  async #tryFor(given: readonly Message[], end: number, firstAttempt: number): Promise<boolean> {
+  /** Goes on with try number `firstAttempt`, which has begun. The slot that it has is let go of. */
+  async #goOn(given: readonly Message[], end: number, firstAttempt: number, begun: Trying): Promise<boolean> {
     const { clock, failures, inFlight, outlook, position, slots } = this.#options
     const { attempts } = failures.policy
     let messages = given
+    let trying: Trying = begun
     let hasSlot = true
     try {
       for (let attempt = firstAttempt; ; attempt++) {
-        const thrown = await this.#try(messages, end, attempt)
+        const thrown = await trying
         if (thrown === undefined) return true
         const { error } = thrown
         const left = messages.filter((message) => message.offset >= position())
@@ -77,6 +85,7 @@ export class BatchCalls {
         hasSlot = await inFlight.untilRetry(first.offset, waitMs ?? 0, attempt + 1)
         if (!hasSlot) return false
         messages = left
+        trying = this.#try(messages, end, attempt + 1)
       }
     } finally {
       if (hasSlot) slots?.release()
@@ -88,13 +97,23 @@ export class BatchCalls {
     for (const [index, message] of messages.entries()) {
       const endOfMessage = index === messages.length - 1 ? end : message.offset + 1
       if (!(await this.#options.inFlight.untilRetry(message.offset, index === 0 ? waitMs : 0, attempt))) return false
-      if (!(await this.#tryFor([message], endOfMessage, attempt))) return false
+      const trying = this.#try([message], endOfMessage, attempt)
+      if (!(await this.#goOn([message], endOfMessage, attempt, trying))) return false
     }
     return true
   }
 
-  async #try(messages: readonly Message[], end: number, attempt: number): Promise<Thrown | undefined> {
+  /** Makes one try: over when it returns, unless the handler returns a promise. */
+  #try(messages: readonly Message[], end: number, attempt: number): Trying {
     const { at, delivery, handler, inFlight, onDone, position } = this.#options
+    let isOver = false
+    const over = (thrown: Thrown | undefined): Thrown | undefined => {
+      if (thrown === undefined) onDone(end)
+      isOver = true
+      inFlight.end()
+      if (attempt > 1) inFlight.forgetTry((messages[0] as Message).offset)
+      return thrown
+    }
     const batch: Batch<Message> = {
       topic: at.topic,
       partition: at.partition,
@@ -104,23 +123,20 @@ export class BatchCalls {
         if (!isOver) onDone(Math.max(position(), Math.min(through.offset + 1, end)))
       },
     }
-    let isOver = false
     inFlight.begin()
     try {
       const returned = handler(batch, attempt === 1 ? delivery : new RetriedDelivery(delivery, attempt))
       if (isThenable(returned)) {
         inFlight.outlastsCall()
-        await returned
+        return Promise.resolve(returned).then(
+          () => over(undefined),
+          (error) => over({ error }),
+        )
       }
-      onDone(end)
-      return undefined
     } catch (error) {
-      return { error }
-    } finally {
-      isOver = true
-      inFlight.end()
-      if (attempt > 1) inFlight.forgetTry((messages[0] as Message).offset)
+      return over({ error })
     }
+    return over(undefined)
   }
 
   async #exhausted(left: readonly Message[], end: number, error: unknown, attempts: number): Promise<boolean> {

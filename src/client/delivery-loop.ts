@@ -6,22 +6,14 @@ import { noRecords } from '../record/encoded-batch.js'
 import type { RecordBatch } from '../record/record-batch.js'
 import type { TopicPartition } from '../storage/storage.js'
 import type { Clock } from '../time/clock.js'
-import { BatchCalls } from './batch-calls.js'
+import { BatchDelivery } from './batch-delivery.js'
 import { ConcurrentCalls } from './concurrent-calls.js'
-import { decodeMessage, decodeMessages, type MessageCodecs, rawMessage, UndecodableError } from './decode.js'
+import { decodeMessage, type MessageCodecs, rawMessage, UndecodableError } from './decode.js'
 import { PartitionDelivery } from './delivery.js'
-import {
-  type BatchDispatch,
-  type Dispatch,
-  isThenable,
-  MESSAGES_PER_TIME_CHECK,
-  type MessageHandler,
-  NOT_HANDLED,
-} from './dispatch.js'
+import { type Dispatch, isThenable, MESSAGES_PER_TIME_CHECK, type MessageHandler, NOT_HANDLED } from './dispatch.js'
 import type { Failures } from './failures.js'
 import { type Handling, InFlight, type Outlook, untilAborted } from './in-flight.js'
 import { labelled } from './inside-handler.js'
-import type { Message } from './message.js'
 import { PartitionReader } from './partition-reader.js'
 import type { Slots } from './slots.js'
 
@@ -91,7 +83,8 @@ export class DeliveryLoop {
   readonly #reader: PartitionReader
   readonly #delivery: PartitionDelivery
   readonly #inFlight: InFlight
-  readonly #batchCalls: BatchCalls
+  /** Undefined where messages are handed out one by one. */
+  readonly #batchDelivery: BatchDelivery | undefined
   /** Undefined where nothing is handed out beside what is in flight. */
   readonly #concurrentCalls: ConcurrentCalls | undefined
   readonly #ended: Promise<void>
@@ -131,24 +124,33 @@ export class DeliveryLoop {
       onRest: options.onRest,
       onFailure,
     })
-    this.#batchCalls = new BatchCalls({
-      at: options.at,
-      clock,
-      slots,
-      delivery,
-      failures,
-      outlook,
-      onFailure,
-      inFlight: this.#inFlight,
-      handler: options.dispatch.kind === 'batch' ? options.dispatch.handler : () => {},
-      position: () => this.#position,
-      onDone: (position) => {
-        this.#position = position
-        options.onMark()
-      },
-    })
     const { dispatch } = options
-    if (dispatch.kind === 'each' && dispatch.ordering !== 'partition') {
+    if (dispatch.kind === 'batch') {
+      this.#batchDelivery = new BatchDelivery({
+        at: options.at,
+        clock,
+        codecs: options.codecs,
+        handler: dispatch.handler,
+        maxMessages: dispatch.maxMessages,
+        maxWaitMs: dispatch.maxWaitMs,
+        slots,
+        reader: this.#reader,
+        delivery,
+        failures,
+        inFlight: this.#inFlight,
+        outlook,
+        position: () => this.#position,
+        onDone: (position) => {
+          this.#position = position
+          options.onMark()
+        },
+        onWaiting: (isWaiting) => {
+          this.#waitsForTime = isWaiting
+          if (isWaiting) options.onRest()
+        },
+        onFailure,
+      })
+    } else if (dispatch.ordering !== 'partition') {
       this.#concurrentCalls = new ConcurrentCalls({
         at: options.at,
         clock,
@@ -268,7 +270,13 @@ export class DeliveryLoop {
       try {
         if (this.#soughtOffset !== undefined) await this.#applySeek()
         else if (this.#isPaused) await untilAborted(signal)
-        else await this.#deliverNext(signal)
+        else {
+          const position = this.#position
+          const fetched = await this.#reader.fetched(position, signal)
+          const delivering = this.#deliver(this.#reader.take(fetched, position, signal), signal)
+          if (delivering !== undefined) await delivering
+          onRest()
+        }
       } catch (error) {
         await this.#recover(error, signal)
       }
@@ -324,25 +332,28 @@ export class DeliveryLoop {
     this.#options.onRest()
   }
 
-  async #deliverNext(signal: CancelSignal): Promise<void> {
-    const { clock, dispatch, onMark, onRest } = this.#options
-    const position = this.#position
-    const batches = this.#reader.take(await this.#reader.fetched(position, signal), position, signal)
-    if (dispatch.kind === 'batch') await this.#deliverBatches(batches, dispatch, signal)
-    else if (this.#concurrentCalls !== undefined) {
-      await this.#concurrentCalls.deliver(batches, signal)
+  /** Undefined where all of it is over with the call. */
+  #deliver(batches: readonly RecordBatch[], signal: CancelSignal): Promise<void> | undefined {
+    const { dispatch, onMark } = this.#options
+    if (this.#concurrentCalls !== undefined) return this.#concurrentCalls.deliver(batches, signal).then(onMark)
+    if (dispatch.kind === 'each') return this.#deliverAllInOrder(batches, dispatch.handler, signal)
+    return this.#batchDelivery?.deliver(batches, signal)
+  }
+
+  async #deliverAllInOrder(
+    batches: readonly RecordBatch[],
+    handler: MessageHandler,
+    signal: CancelSignal,
+  ): Promise<void> {
+    const { clock, onMark } = this.#options
+    for (const batch of batches) {
+      this.#inFlight.reading(batch, this.#position)
+      if (!(await this.#deliverInOrder(batch, handler, signal))) break
+      // Past what holds no message too: a marker, or a gap that compaction left.
+      this.#position = batch.lastOffset + 1
       onMark()
-    } else {
-      for (const batch of batches) {
-        this.#inFlight.reading(batch, this.#position)
-        if (!(await this.#deliverInOrder(batch, dispatch.handler, signal))) break
-        // Past what holds no message too: a marker, or a gap that compaction left.
-        this.#position = batch.lastOffset + 1
-        onMark()
-        if (clock.turnIsSpent()) await clock.nextTurn()
-      }
+      if (clock.turnIsSpent()) await clock.nextTurn()
     }
-    onRest()
   }
 
   /** One message after the other: the common case and the hot path. False when it was interrupted. */
@@ -356,7 +367,7 @@ export class DeliveryLoop {
       if (offset < this.#position) continue
       if (this.#isInterrupted) return false
       const message = decodeMessage(at, codecs, records)
-      if (slots !== undefined && !(await this.#acquire(slots, signal))) return false
+      if (slots !== undefined && !(await slots.acquireUnlessAborted(signal))) return false
       let failed: { error: unknown } | undefined
       inFlight.begin()
       try {
@@ -380,83 +391,6 @@ export class DeliveryLoop {
     }
     return !this.#isInterrupted
   }
-
-  /** Hands over what was fetched in pieces of `maxMessages`, after waiting for the last one to fill. */
-  async #deliverBatches(batches: readonly RecordBatch[], dispatch: BatchDispatch, signal: CancelSignal): Promise<void> {
-    const { at, clock, codecs, onMark } = this.#options
-    let messages: Message[] = []
-    let end = this.#position
-    const { maxWaitMs } = dispatch
-    // By default nothing is waited for, and the time is nobody's business (benchmark: growth-partitions).
-    const fillUntil = maxWaitMs > 0 ? clock.monotonic() + maxWaitMs : 0
-    let fetched = batches
-    try {
-      for (;;) {
-        for (const batch of fetched) {
-          this.#inFlight.reading(batch, this.#position)
-          const records = batch.isControl ? noRecords() : batch.records()
-          while (decodeMessages(at, codecs, records, end, messages, dispatch.maxMessages)) {
-            end = endOf(messages)
-            if (!(await this.#deliverBatch(messages, end, signal))) return
-            messages = []
-            if (clock.turnIsSpent()) await clock.nextTurn()
-          }
-          end = batch.lastOffset + 1
-          if (clock.turnIsSpent()) await clock.nextTurn()
-        }
-        const leftMs = maxWaitMs > 0 && messages.length > 0 ? fillUntil - clock.monotonic() : 0
-        if (leftMs <= 0 || this.#isInterrupted) break
-        fetched = await this.#readWithin(end, leftMs, signal)
-      }
-    } catch (error) {
-      // What came before that which cannot be read or decoded is handled first.
-      if (messages.length > 0 && !(await this.#deliverBatch(messages, endOf(messages), signal))) return
-      throw error
-    }
-    if (this.#isInterrupted) return
-    if (messages.length > 0) await this.#deliverBatch(messages, end, signal)
-    else this.#position = end
-    onMark()
-  }
-
-  /** More messages, if any come in time. */
-  async #readWithin(offset: number, waitMs: number, signal: CancelSignal): Promise<readonly RecordBatch[]> {
-    const { clock, onRest } = this.#options
-    const over = new Cancellation()
-    const end = (): void => over.abort()
-    const cancelTimer = clock.schedule(end, waitMs, { keepAlive: true })
-    signal.addEventListener('abort', end)
-    this.#waitsForTime = true
-    onRest()
-    try {
-      return await this.#reader.read(offset, over.signal)
-    } finally {
-      this.#waitsForTime = false
-      cancelTimer()
-      signal.removeEventListener('abort', end)
-    }
-  }
-
-  /** False when the loop must look up. */
-  async #deliverBatch(messages: readonly Message[], end: number, signal: CancelSignal): Promise<boolean> {
-    const { slots } = this.#options
-    if (this.#isInterrupted) return false
-    if (slots !== undefined && !(await this.#acquire(slots, signal))) return false
-    return (await this.#batchCalls.call(messages, end)) && !this.#isInterrupted
-  }
-
-  /** False where the loop was interrupted before a slot was free. */
-  async #acquire(slots: Slots, signal: CancelSignal): Promise<boolean> {
-    if (!(await slots.acquire(signal))) return false
-    if (!this.#isInterrupted) return true
-    slots.release()
-    return false
-  }
-}
-
-/** What follows on the last of them. */
-function endOf(messages: readonly Message[]): number {
-  return (messages[messages.length - 1] as Message).offset + 1
 }
 
 function asOttlaError(error: unknown, at: TopicPartition): OttlaError {

@@ -37,6 +37,14 @@ export class Slots {
     })
   }
 
+  /** The same, where a slot that comes as the signal aborts is of no use. */
+  async acquireUnlessAborted(signal: CancelSignal): Promise<boolean> {
+    if (!(await this.acquire(signal))) return false
+    if (!signal.aborted) return true
+    this.release()
+    return false
+  }
+
   /** Where no slot is free. The waiter is called within `release`. */
   wait(waiter: SlotWaiter): void {
     this.#waiting.add(waiter)
