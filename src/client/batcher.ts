@@ -95,10 +95,11 @@ export class Batcher implements BatchCarrier, BatchOwner, TurnListener {
     return sent
   }
 
-  /** The same for a message of a `send` of several, which is told what becomes of its `slot`. */
+  /** The same for a message of a `send` of several, which is told what becomes of its `slot`. `nextSlot` has room for all of them. */
   appendFor(
     sender: SendOfMany,
     slot: number,
+    nextSlot: Int32Array,
     timestamp: number | undefined,
     key: Uint8Array | null,
     value: Uint8Array | null,
@@ -107,19 +108,19 @@ export class Batcher implements BatchCarrier, BatchOwner, TurnListener {
   ): void {
     let open = this.#open
     if (open === undefined || open.builder.sizeInBytes + bytes > this.batchBytes) open = this.#nextBatch()
-    open.addFor(sender, slot, timestamp ?? this.#options.turnEnd.now(), key, value, headers)
+    open.addFor(sender, slot, nextSlot, timestamp ?? this.#options.turnEnd.now(), key, value, headers)
     open.bytes += bytes
     if (!this.#isCloseScheduled || open.builder.sizeInBytes >= this.batchBytes) this.#closeInTime(open)
   }
 
-  /** The same for all messages of a `send`, or for those from `first` on that `next` leads to, in their order. */
-  appendAllFor(sender: SendOfMany, messages: EncodedMessages, first = 0, next?: Int32Array): void {
+  /** The same for all messages of a `send`, or for those from `first` on that `nextSlot` leads to, in their order. */
+  appendAllFor(sender: SendOfMany, messages: EncodedMessages, first = 0, nextSlot?: Int32Array): void {
     for (let slot = first; slot < messages.count; ) {
       let open = this.#open
       if (open === undefined || open.builder.sizeInBytes + messages.bytesOf(slot) > this.batchBytes) {
         open = this.#nextBatch()
       }
-      slot = open.fillFor(sender, messages, slot, next, this.#options.turnEnd.now(), this.batchBytes)
+      slot = open.fillFor(sender, messages, slot, nextSlot, this.#options.turnEnd.now(), this.batchBytes)
       if (!this.#isCloseScheduled || open.builder.sizeInBytes >= this.batchBytes) this.#closeInTime(open)
     }
   }

@@ -27,12 +27,13 @@ export interface BatchCarrier {
 interface Part {
   readonly sender: SendOfMany
   count: number
-  /** Of the next ones that are to be told. */
-  next: Part | undefined
+  readonly firstSlot: number
+  lastSlot: number
+  /** Which slot follows on a slot; undefined where it is the next one. */
+  readonly nextSlot: Int32Array | undefined
+  /** Who is told after these. */
+  following: Part | undefined
 }
-
-/** Of `#timestamps` and `#slots`. */
-const BYTES_PER_RECORD = 12
 
 const NOBODY: readonly (() => void)[] = []
 
@@ -61,9 +62,8 @@ export class OpenBatch {
   readonly onRefused = (error: unknown): void => this.carrier?.refused(this, error)
   /** Who waits for all of it: a flush. */
   #watchers: (() => void)[] | undefined
-  /** Of each record: its time, and what its sender calls it, if that sent several. */
-  #timestamps = new Float64Array(16)
-  #slots = new Int32Array(16)
+  /** Of each record, where they are not all the same. */
+  #timestamps: number[] | undefined
   #firstPart: Part | undefined
   #lastPart: Part | undefined
   #lastPartEnd = 0
@@ -83,7 +83,7 @@ export class OpenBatch {
   }
 
   get memoryBytes(): number {
-    return this.builder.memoryBytes + BYTES_PER_RECORD * this.#timestamps.length
+    return this.builder.memoryBytes
   }
 
   /** Adds a record that was sent alone. Resolves with where it went. */
@@ -97,46 +97,55 @@ export class OpenBatch {
     return this.#settled.then(this.#tellOne, this.#failOne)
   }
 
-  /** Adds a record that its sender calls `slot`. */
+  /** Adds a record that its sender calls `slot`, and notes in `nextSlot` on which one it follows. */
   addFor(
     sender: SendOfMany,
     slot: number,
+    nextSlot: Int32Array,
     timestamp: number,
     key: Uint8Array | null,
     value: Uint8Array | null,
     headers: readonly RecordHeader[] | undefined,
   ): void {
     const at = this.builder.recordCount
+    const last = this.#lastPart
     this.#append(timestamp, key, value, headers)
-    this.#slots[at] = slot
-    this.#countFor(sender, at)
+    if (last?.sender === sender && this.#lastPartEnd === at) {
+      nextSlot[last.lastSlot] = slot
+      last.lastSlot = slot
+      last.count++
+      this.#lastPartEnd++
+    } else this.#startPart(sender, 1, slot, slot, nextSlot)
   }
 
-  /** Adds the messages from `first` on, one after the other or as `next` says, until the batch has `maxBytes`; one at least. Returns the next slot. */
+  /**
+   * Adds the messages from `first` on, one after the other or as `nextSlot` says, until the batch has `maxBytes`; one at
+   * least. Returns the next slot.
+   */
   fillFor(
     sender: SendOfMany,
     messages: EncodedMessages,
     first: number,
-    next: Int32Array | undefined,
+    nextSlot: Int32Array | undefined,
     now: number,
     maxBytes: number,
   ): number {
     const { builder } = this
     const start = builder.recordCount
     let slot = first
+    let last = first
     do {
       const value = messages.value(slot)
       const key = messages.key(slot)
       const headers = messages.headers(slot)
       const bytes = RecordBatchBuilder.recordSizeUpperBound(key, value, headers)
       if (slot > first && builder.sizeInBytes + bytes > maxBytes) break
-      const at = builder.recordCount
       this.#append(messages.timestamp(slot) ?? now, key, value, headers)
-      this.#slots[at] = slot
       this.bytes += bytes
-      slot = next === undefined ? slot + 1 : (next[slot] as number)
+      last = slot
+      slot = nextSlot === undefined ? slot + 1 : (nextSlot[slot] as number)
     } while (slot < messages.count && builder.sizeInBytes < maxBytes)
-    this.#countFor(sender, start)
+    this.#startPart(sender, builder.recordCount - start, first, last, nextSlot)
     return slot
   }
 
@@ -177,6 +186,7 @@ export class OpenBatch {
     this.bytes = 0
     this.#watchers = undefined
     this.isInDoubt = false
+    this.#timestamps = undefined
     this.#firstPart = undefined
     this.#lastPart = undefined
     this.#settled = this.#promise()
@@ -196,36 +206,27 @@ export class OpenBatch {
     value: Uint8Array | null,
     headers: readonly RecordHeader[] | undefined,
   ): void {
-    const at = this.builder.recordCount
-    this.builder.append(timestamp, key, value, headers)
-    if (at === this.#timestamps.length) this.#grow()
-    this.#timestamps[at] = timestamp
+    const { builder } = this
+    builder.append(timestamp, key, value, headers)
+    if (this.#timestamps !== undefined) this.#timestamps.push(timestamp)
+    else if (timestamp !== builder.baseTimestamp) {
+      this.#timestamps = new Array<number>(builder.recordCount - 1).fill(builder.baseTimestamp)
+      this.#timestamps.push(timestamp)
+    }
   }
 
-  #grow(): void {
-    const length = 2 * this.#timestamps.length
-    const timestamps = new Float64Array(length)
-    const slots = new Int32Array(length)
-    timestamps.set(this.#timestamps)
-    slots.set(this.#slots)
-    this.#timestamps = timestamps
-    this.#slots = slots
-  }
-
-  /** The records from `start` on are this sender's. */
-  #countFor(sender: SendOfMany, start: number): void {
-    const { recordCount } = this.builder
-    const last = this.#lastPart
-    if (last?.sender === sender && this.#lastPartEnd === start) last.count += recordCount - start
-    else this.#startPart(sender, recordCount - start)
-    this.#lastPartEnd = recordCount
-  }
-
-  #startPart(sender: SendOfMany, count: number): void {
-    const part: Part = { sender, count, next: undefined }
+  #startPart(
+    sender: SendOfMany,
+    count: number,
+    firstSlot: number,
+    lastSlot: number,
+    nextSlot: Int32Array | undefined,
+  ): void {
+    const part: Part = { sender, count, firstSlot, lastSlot, nextSlot, following: undefined }
     if (this.#firstPart === undefined) this.#firstPart = part
-    else if (this.#lastPart !== undefined) this.#lastPart.next = part
+    else if (this.#lastPart !== undefined) this.#lastPart.following = part
     this.#lastPart = part
+    this.#lastPartEnd = this.builder.recordCount
     void this.#settled.then(this.#tellPart, this.#failPart)
   }
 
@@ -241,9 +242,12 @@ export class OpenBatch {
   }
 
   readonly #tellPart = (): void => {
-    const { sender, count } = this.#takePart()
-    const end = this.#toldCount + count
-    while (this.#toldCount < end) sender.acknowledged(this.#slots[this.#toldCount] as number, this.#next())
+    const { sender, count, firstSlot, nextSlot } = this.#takePart()
+    let slot = firstSlot
+    for (let left = count; left > 0; left--) {
+      sender.acknowledged(slot, this.#next())
+      slot = nextSlot === undefined ? slot + 1 : (nextSlot[slot] as number)
+    }
     if (this.#toldCount === this.builder.recordCount) this.#owner?.told(this, undefined)
   }
 
@@ -256,13 +260,14 @@ export class OpenBatch {
 
   #takePart(): Part {
     const part = this.#firstPart as Part
-    this.#firstPart = part.next
+    this.#firstPart = part.following
     return part
   }
 
   #next(): SendResult {
     const index = this.#toldCount++
-    const timestamp = this.#logAppendTime >= 0 ? this.#logAppendTime : (this.#timestamps[index] as number)
+    const sent = this.#timestamps === undefined ? this.builder.baseTimestamp : (this.#timestamps[index] as number)
+    const timestamp = this.#logAppendTime >= 0 ? this.#logAppendTime : sent
     return { topic: this.#topic, partition: this.#partition, offset: this.#baseOffset + index, timestamp }
   }
 }

@@ -377,6 +377,7 @@ export class Producer implements AsyncDisposable {
       this.#inFlightRecords += messages.count
       return
     }
+    const nextSlot = new Int32Array(messages.count)
     for (let slot = 0; slot < messages.count; slot++) {
       const key = messages.key(slot)
       const value = messages.value(slot)
@@ -384,7 +385,7 @@ export class Producer implements AsyncDisposable {
       const partition = messages.partition(slot) ?? this.#partitionFor(topic, key, destination)
       const bytes = RecordBatchBuilder.recordSizeUpperBound(key, value, headers)
       const batcher = this.#batcherFor(topic, destination, partition)
-      batcher.appendFor(sender, slot, messages.timestamp(slot), key, value, headers, bytes)
+      batcher.appendFor(sender, slot, nextSlot, messages.timestamp(slot), key, value, headers, bytes)
       this.#inFlightBytes += bytes
       this.#inFlightRecords++
     }

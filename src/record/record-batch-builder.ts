@@ -74,6 +74,11 @@ export class RecordBatchBuilder {
     return this.#recordCount
   }
 
+  /** Of the first record; -1 without one. */
+  get baseTimestamp(): number {
+    return this.#baseTimestamp
+  }
+
   /** Of memory that it has, used or not. */
   get memoryBytes(): number {
     return this.#memory.length
