@@ -24,6 +24,9 @@ export class SendOfMany {
 
   /** One of the messages was refused; what becomes of the others is not told. */
   failed(error: unknown): void {
+    // Several of its batches may be refused, and nobody would hear of a second rejection.
+    if (this.#left < 0) return
+    this.#left = -1
     this.#settle(Promise.reject(error))
   }
 }
