@@ -21,13 +21,13 @@ export class Listeners {
     else this.#several?.delete(listener)
   }
 
-  /** Those that go meanwhile are not called. */
+  /** Those that go meanwhile are not called; of those that come, nothing is promised. */
   call(): void {
     if (this.#several === undefined) this.#only?.()
     else for (const listener of this.#several) listener()
   }
 
-  /** Calls all that are there now, none of which is one any more. */
+  /** Calls all that are there now, whatever goes meanwhile. None is left. */
   callAndClear(): void {
     const only = this.#only
     const several = this.#several

@@ -30,30 +30,36 @@ export function fetchFromLogs(
   const { maxWaitMs } = request
   const hasTime = maxWaitMs > 0 && maxWaitMs < Number.POSITIVE_INFINITY
   const giveUpAt = hasTime ? clock.monotonic() + maxWaitMs : 0
-  const look = (): FetchResult[] | Promise<FetchResult[]> => {
-    const reading = readAll(request, find)
-    return 'then' in reading ? reading.then(answer) : answer(reading)
-  }
-  const answer = (found: Found): FetchResult[] | Promise<FetchResult[]> => {
-    const isOver = isEnough(request, found) || options?.signal?.aborted === true
-    const leftMs = isOver || !hasTime ? maxWaitMs : giveUpAt - clock.monotonic()
-    if (!isOver && leftMs > 0) return advance(request, found.results, find, clock, leftMs, options?.signal).then(look)
+  return new Promise((resolve, reject) => {
+    const look = (): void => {
+      try {
+        const reading = readAll(request, find)
+        if ('then' in reading) reading.then(answer).catch(reject)
+        else answer(reading)
+      } catch (error) {
+        reject(error)
+      }
+    }
+    const answer = (found: Found): void => {
+      const isOver = isEnough(request, found) || options?.signal?.aborted === true
+      const leftMs = isOver || !hasTime ? maxWaitMs : giveUpAt - clock.monotonic()
+      if (!isOver && leftMs > 0) {
+        void advance(request, found.results, find, clock, leftMs, options?.signal).then(look)
+        return
+      }
+      mustBeOpen()
+      resolve(found.results)
+    }
     mustBeOpen()
-    return found.results
-  }
-  try {
-    mustBeOpen()
-    return Promise.resolve(look())
-  } catch (error) {
-    return Promise.reject(error)
-  }
+    look()
+  })
 }
 
 /** What was read of the partitions so far. */
 interface Found {
-  /** Of all partitions, of which so many were read. */
+  /** Room for all partitions, since a list that grows takes room for seventeen, and a fetch that waits keeps it. */
   readonly results: FetchResult[]
-  count: number
+  readCount: number
   /** Batches that only a limit keeps out count as far as it reaches. */
   foundBytes: number
   leftBytes: number
@@ -70,7 +76,7 @@ function isEnough({ minBytes, maxBytes }: FetchRequest, { foundBytes, hasErrors 
 function readAll(request: FetchRequest, findLog: FindLog): Found | Promise<Found> {
   const found: Found = {
     results: new Array(request.partitions.length),
-    count: 0,
+    readCount: 0,
     foundBytes: 0,
     leftBytes: request.maxBytes,
     hasBatches: false,
@@ -150,7 +156,7 @@ function addResult(
   logStartOffset: number,
   error: OttlaError | null,
 ): void {
-  found.results[found.count++] = { topic, partition, batches, highWatermark, logStartOffset, error }
+  found.results[found.readCount++] = { topic, partition, batches, highWatermark, logStartOffset, error }
   if (error !== null) found.hasErrors = true
 }
 
