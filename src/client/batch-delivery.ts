@@ -54,7 +54,10 @@ export class BatchDelivery {
     return this.#deliverLast(messages, batch.lastOffset + 1, signal)
   }
 
-  /** Hands over what was fetched in pieces of `maxMessages`, after waiting for the last one to fill. */
+  /**
+   * Hands over what was fetched in pieces of `maxMessages`, after waiting for the last one to fill. All that runs a handler
+   * is awaited, also in front of `return`: what is inside a handler is told by who awaits whom, from the first turn on.
+   */
   async #deliverInPieces(batches: readonly RecordBatch[], signal: CancelSignal): Promise<void> {
     const { at, clock, codecs, inFlight, maxMessages, maxWaitMs, position } = this.#options
     let messages: Message[] = []
@@ -81,12 +84,13 @@ export class BatchDelivery {
         }
         const leftMs = maxWaitMs > 0 && messages.length > 0 ? fillUntil - clock.monotonic() : 0
         if (leftMs <= 0 || signal.aborted) break
+        if (clock.turnIsSpent()) await clock.nextTurn()
         fetched = await this.#readWithin(end, leftMs, signal)
       }
     } catch (error) {
-      return this.#deliverBefore(error, messages, signal)
+      return await this.#deliverBefore(error, messages, signal)
     }
-    return this.#deliverLast(messages, end, signal)
+    return await this.#deliverLast(messages, end, signal)
   }
 
   /** What came before that which cannot be read or decoded is handled first. */
@@ -121,13 +125,13 @@ export class BatchDelivery {
     }
   }
 
-  /** False when the loop must look up. A promise only where a slot or the handler makes it wait (benchmark: growth-partitions). */
+  /** False when the loop must look up, or what failed is given up. A promise only where a slot or the handler makes it wait (benchmark: growth-partitions). */
   #deliverBatch(messages: readonly Message[], end: number, signal: CancelSignal): boolean | Promise<boolean> {
     const { slots } = this.#options
     if (signal.aborted) return false
     if (slots !== undefined) return this.#deliverInSlot(slots, messages, end, signal)
     const called = this.#calls.call(messages, end)
-    return called === true ? !signal.aborted : isDone(called, signal)
+    return called === true ? !signal.aborted : called.then((isDone) => isDone && !signal.aborted)
   }
 
   async #deliverInSlot(
@@ -137,12 +141,8 @@ export class BatchDelivery {
     signal: CancelSignal,
   ): Promise<boolean> {
     if (!(await slots.acquireUnlessAborted(signal))) return false
-    return isDone(this.#calls.call(messages, end), signal)
+    return (await this.#calls.call(messages, end)) && !signal.aborted
   }
-}
-
-async function isDone(called: true | Promise<boolean>, signal: CancelSignal): Promise<boolean> {
-  return (await called) && !signal.aborted
 }
 
 /** What follows on the last of them. */

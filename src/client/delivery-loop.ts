@@ -94,9 +94,10 @@ export class DeliveryLoop {
   #committedOffset: number
   #isPaused = false
   #status: 'running' | 'stopping' | 'failed' = 'running'
-  /** Set when the loop must look up from its batch: a pause, a seek, a stop or a failure. */
-  #isInterrupted = false
-  /** Ends a wait: for messages, for a slot, for a batch to fill, for the end of a pause. */
+  /**
+   * Aborts when the loop must look up: at a pause, a seek, a stop or a failure. Ends a wait for messages, for a slot, for a
+   * batch to fill, for the end of a pause.
+   */
   #interruption = new Cancellation()
   #waitsForTime = false
   #isHeldUp: boolean
@@ -164,7 +165,7 @@ export class DeliveryLoop {
         onHandedOut: (position) => {
           this.#position = position
         },
-        isInterrupted: () => this.#isInterrupted,
+        isInterrupted: () => this.#interruption.aborted,
         onHeldUp: (isHeldUp) => {
           this.#isHeldUp = isHeldUp
           if (isHeldUp) options.onRest()
@@ -248,7 +249,6 @@ export class DeliveryLoop {
   }
 
   #interrupt(): void {
-    this.#isInterrupted = true
     this.#interruption.abort()
     this.#inFlight.wake()
   }
@@ -264,7 +264,6 @@ export class DeliveryLoop {
   async #run(): Promise<void> {
     const { clock, onRest } = this.#options
     while (this.#status === 'running') {
-      this.#isInterrupted = false
       if (this.#interruption.signal.aborted) this.#interruption = new Cancellation()
       const { signal } = this.#interruption
       try {
@@ -365,7 +364,7 @@ export class DeliveryLoop {
     while (records.next()) {
       const { offset } = records
       if (offset < this.#position) continue
-      if (this.#isInterrupted) return false
+      if (signal.aborted) return false
       const message = decodeMessage(at, codecs, records)
       if (slots !== undefined && !(await slots.acquireUnlessAborted(signal))) return false
       let failed: { error: unknown } | undefined
@@ -389,7 +388,7 @@ export class DeliveryLoop {
       onMark()
       if (++count % MESSAGES_PER_TIME_CHECK === 0 && clock.turnIsSpent()) await clock.nextTurn()
     }
-    return !this.#isInterrupted
+    return !signal.aborted
   }
 }
 

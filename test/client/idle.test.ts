@@ -185,6 +185,28 @@ describe('idle', () => {
     expect(errors).toEqual(Array.from({ length: 5 }, () => neverIdle(/inside a handler/)))
   })
 
+  it.each([
+    { how: 'the only batch', sends: 1, options: {} },
+    { how: 'the first of several', sends: 3, options: {} },
+    { how: 'one in a slot', sends: 1, options: { concurrency: 1 } },
+    { how: 'one that was given time to fill', sends: 1, options: { maxWaitMs: 1 } },
+    { how: 'one of several calls', sends: 1, options: { maxMessages: 1 } },
+  ])('rejects inside a handler of batches that has waited for something: $how', async ({ sends, options }) => {
+    const broker = await openBroker({}, words)
+    // Gathered before anybody reads, so that one fetch brings all of them.
+    for (let sent = 0; sent < sends; sent++) await send(broker, words, ['a', 'b'])
+    const errors: unknown[] = []
+    const handled = new Promise<void>((resolve) => {
+      void broker.consumerGroup('g', { topics: [words] }).runBatches(async () => {
+        await null
+        await broker.idle().catch((error) => errors.push(error))
+        resolve()
+      }, options)
+    })
+    await handled
+    expect(errors[0]).toEqual(neverIdle(/inside a handler/))
+  })
+
   it('rejects when a failure stopped a group that has messages left, until a member takes over', async () => {
     const broker = await openBroker({}, words)
     const group = broker.consumerGroup('g', { topics: [words] })
