@@ -95,7 +95,7 @@ export class Batcher implements BatchCarrier, BatchOwner, TurnListener {
     return sent
   }
 
-  /** The same for a message of a `send` of several, which is told what becomes of its `slot`. `nextSlot` has room for all of them. */
+  /** The same for a message of a `send` of several, which is told what becomes of its `slot`. `nextSlot` has an entry for each message of that. */
   appendFor(
     sender: SendOfMany,
     slot: number,

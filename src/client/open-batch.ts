@@ -97,7 +97,7 @@ export class OpenBatch {
     return this.#settled.then(this.#tellOne, this.#failOne)
   }
 
-  /** Adds a record that its sender calls `slot`, and notes in `nextSlot` on which one it follows. */
+  /** Adds a record that its sender calls `slot`, and notes in `nextSlot` that it follows on the one before. */
   addFor(
     sender: SendOfMany,
     slot: number,
@@ -223,8 +223,8 @@ export class OpenBatch {
     nextSlot: Int32Array | undefined,
   ): void {
     const part: Part = { sender, count, firstSlot, lastSlot, nextSlot, following: undefined }
-    if (this.#firstPart === undefined) this.#firstPart = part
-    else if (this.#lastPart !== undefined) this.#lastPart.following = part
+    if (this.#lastPart === undefined) this.#firstPart = part
+    else this.#lastPart.following = part
     this.#lastPart = part
     this.#lastPartEnd = this.builder.recordCount
     void this.#settled.then(this.#tellPart, this.#failPart)

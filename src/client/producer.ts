@@ -15,6 +15,7 @@ import {
 } from './encode-message.js'
 import type { RetryRules } from './idempotent-sender.js'
 import type { OutgoingMessage, SendResult } from './message.js'
+import { MessagesByPartition } from './messages-by-partition.js'
 import type { BatchPool } from './open-batch.js'
 import { aSignal, checkOptions, describe, invalid } from './options.js'
 import { type Partitioner, partitionForKey, StickyPartitioner } from './partitioner.js'
@@ -23,7 +24,6 @@ import { ProducerIdentity, type ProducerIds } from './producer-identity.js'
 import { PRODUCER_OPTIONS, type ProducerOptions, retryRules } from './producer-options.js'
 import { type QueuedSend, SendQueue } from './send-queue.js'
 import { SendOfMany } from './sender.js'
-import { SlotsByPartition } from './slots-by-partition.js'
 import { type AnyTopic, isTopic, type Topic } from './topic.js'
 import type { KnownTopic, TopicDirectory } from './topic-directory.js'
 import { isSendHeard, traceSend } from './tracing.js'
@@ -356,25 +356,24 @@ export class Producer implements AsyncDisposable {
     if (messages.havePartitions || messages.largestBytes > destination.plainBytes) {
       for (let slot = 0; slot < messages.count; slot++) this.#check(topic, destination.known, messages, slot)
     }
+    this.#place(topic, destination, messages, sender)
+    this.#inFlightBytes += messages.bytes
+    this.#inFlightRecords += messages.count
+  }
+
+  #place(topic: AnyTopic, destination: Destination, messages: EncodedMessages, sender: SendOfMany): void {
+    const { partitionCount } = destination.known
     // One partition takes them all, and none is looked at for its place (benchmark: memory-batch).
-    if (destination.known.partitionCount === 1) {
+    if (partitionCount === 1) {
       this.#batcherFor(topic, destination, 0).appendAllFor(sender, messages)
-      this.#inFlightBytes += messages.bytes
-      this.#inFlightRecords += messages.count
       return
     }
-    const slots = slotsByPartition(messages, destination.known.partitionCount)
-    if (slots !== undefined) {
-      for (const partition of slots.partitions) {
-        this.#batcherFor(topic, destination, partition).appendAllFor(
-          sender,
-          messages,
-          slots.first(partition),
-          slots.next,
-        )
+    const placed = byPartition(messages, partitionCount)
+    if (placed !== undefined) {
+      for (const partition of placed.partitions) {
+        const batcher = this.#batcherFor(topic, destination, partition)
+        batcher.appendAllFor(sender, messages, placed.first(partition), placed.next)
       }
-      this.#inFlightBytes += messages.bytes
-      this.#inFlightRecords += messages.count
       return
     }
     const nextSlot = new Int32Array(messages.count)
@@ -386,8 +385,6 @@ export class Producer implements AsyncDisposable {
       const bytes = RecordBatchBuilder.recordSizeUpperBound(key, value, headers)
       const batcher = this.#batcherFor(topic, destination, partition)
       batcher.appendFor(sender, slot, nextSlot, messages.timestamp(slot), key, value, headers, bytes)
-      this.#inFlightBytes += bytes
-      this.#inFlightRecords++
     }
   }
 
@@ -615,14 +612,19 @@ function closed(): OttlaError {
 }
 
 /** Undefined where few go to each, or where one may go wherever there is room: that depends on those before it. */
-function slotsByPartition(messages: EncodedMessages, partitionCount: number): SlotsByPartition | undefined {
-  if (messages.count < 2 * partitionCount) return undefined
-  const slots = new SlotsByPartition(messages.count, partitionCount)
+function byPartition(messages: EncodedMessages, partitionCount: number): MessagesByPartition | undefined {
+  if (messages.count < 2 * partitionCount || partitionOfMessage(messages, 0, partitionCount) === undefined)
+    return undefined
+  const placed = new MessagesByPartition(messages.count, partitionCount)
   for (let slot = 0; slot < messages.count; slot++) {
-    const key = messages.key(slot)
-    const partition = messages.partition(slot) ?? (key === null ? undefined : partitionForKey(key, partitionCount))
+    const partition = partitionOfMessage(messages, slot, partitionCount)
     if (partition === undefined) return undefined
-    slots.add(slot, partition)
+    placed.add(slot, partition)
   }
-  return slots
+  return placed
+}
+
+function partitionOfMessage(messages: EncodedMessages, slot: number, partitionCount: number): number | undefined {
+  const key = messages.key(slot)
+  return messages.partition(slot) ?? (key === null ? undefined : partitionForKey(key, partitionCount))
 }

@@ -116,6 +116,18 @@ describe('send', () => {
     for (const { value, partition } of messages) expect(partition).toBe(partitionOf(value) ?? partition)
   })
 
+  it('of several tells each its time: the one that it was given, or that of the call', async () => {
+    const broker = await openBroker({ clock: new ManualClock({ now: 1_000 }) })
+    await broker.topic(orders)
+    const times = [undefined, 1_000, 5, undefined, 7]
+    const sent = await broker.producer().send(
+      orders,
+      times.map((timestamp, value) => ({ value, ...(timestamp !== undefined && { timestamp }) })),
+    )
+    expect(sent.map(({ timestamp }) => timestamp)).toEqual([1_000, 1_000, 5, 1_000, 7])
+    expect((await contentsOf(broker, orders)).map(({ timestamp }) => timestamp)).toEqual([1_000, 1_000, 5, 1_000, 7])
+  })
+
   it('of none resolves with none', async () => {
     const broker = await openBroker()
     expect(await broker.producer().send(orders, [])).toEqual([])
@@ -323,6 +335,55 @@ describe('send', () => {
     storage.failure = undefined
     expect(await producer.send(orders, { value: 2 })).toMatchObject({ offset: 0 })
   })
+
+  it('of many is refused once, however many of its batches are', async () => {
+    const broker = await openBroker({ storage: new MemoryStorage({ maxBytes: 100 }) })
+    const topic = await broker.topic(new Topic('refused', { partitions: 4, value: json<number>() }))
+    const many = Array.from({ length: 40 }, (_, value) => ({ value, key: `key ${value}` }))
+    expect(await codeOf(() => broker.producer().send(topic, many))).toBe('OTTLA_STORAGE_FULL')
+  })
+
+  it.each([{ maxBytes: 2 ** 20 }, { maxBytes: 100 }])(
+    'alone and of several, turn by turn in one batch, is told its own outcome: $maxBytes bytes',
+    async ({ maxBytes }) => {
+      const clock = new ManualClock({ now: 1_000 })
+      const broker = await openBroker({ clock, storage: new MemoryStorage({ maxBytes }) })
+      await broker.topic(orders)
+      const producer = broker.producer()
+      const outcomes = await Promise.allSettled([
+        producer.send(orders, { value: 0 }),
+        producer.send(orders, [{ value: 1 }, { value: 2, timestamp: 5 }]),
+        producer.send(orders, { value: 3, timestamp: 6 }),
+        producer.send(orders, [{ value: 4 }, { value: 5 }]),
+      ])
+      const told = outcomes.map((outcome) =>
+        outcome.status === 'fulfilled'
+          ? [outcome.value].flat().map(({ offset, timestamp }) => [offset, timestamp])
+          : outcome.reason.code,
+      )
+      const refused = 'OTTLA_STORAGE_FULL'
+      const appended = [
+        [[0, 1_000]],
+        [
+          [1, 1_000],
+          [2, 5],
+        ],
+        [[3, 6]],
+        [
+          [4, 1_000],
+          [5, 1_000],
+        ],
+      ]
+      expect(told).toEqual(maxBytes === 100 ? [refused, refused, refused, refused] : appended)
+      // The memory of the batch serves the next one.
+      if (maxBytes === 100) return
+      const next = await producer.send(orders, [{ value: 6 }, { value: 7 }])
+      expect(next.map(({ offset, timestamp }) => [offset, timestamp])).toEqual([
+        [6, 1_000],
+        [7, 1_000],
+      ])
+    },
+  )
 
   it('over a full memory is refused, and succeeds when records were deleted', async () => {
     const broker = await openBroker({ storage: new MemoryStorage({ maxBytes: 40_000, segmentBytes: 2_000 }) })

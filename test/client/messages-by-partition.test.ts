@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { SlotsByPartition } from '../../src/client/slots-by-partition.js'
+import { MessagesByPartition } from '../../src/client/messages-by-partition.js'
 
 it('leads through the slots of each partition in their order', () => {
   const partitions = fc.integer({ min: 1, max: 12 })
@@ -9,7 +9,7 @@ it('leads through the slots of each partition in their order', () => {
   )
   fc.assert(
     fc.property(placed, ([partitionCount, partitionOf]) => {
-      const slots = new SlotsByPartition(partitionOf.length, partitionCount)
+      const slots = new MessagesByPartition(partitionOf.length, partitionCount)
       for (const [slot, partition] of partitionOf.entries()) slots.add(slot, partition)
       expect(slots.partitions).toEqual([...new Set(partitionOf)])
       for (const partition of slots.partitions) {

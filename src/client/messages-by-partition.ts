@@ -3,7 +3,7 @@
  * written one behind the other (benchmark: growth-partitions). A chain through one array: a list for each of many
  * partitions would cost more than going from one to the other does.
  */
-export class SlotsByPartition {
+export class MessagesByPartition {
   /** Which slot of its partition follows on a slot; `count` after the last. */
   readonly next: Int32Array
   /** Partitions that have any, in the order of their first. */
