@@ -1,4 +1,4 @@
-import { type Message, Topic } from 'ottla'
+import { type Codec, type Message, Topic } from 'ottla'
 import { describe, expect, it } from 'vitest'
 import { committed, deferred, drain, openBroker, range, Seen, send } from './consuming.js'
 import { Gates, turns } from './gates.js'
@@ -264,6 +264,31 @@ describe('a busy loop', () => {
   it('lets timers fire while it delivers batches', async () => {
     const ticks = await busy((broker) => broker.consumerGroup('g', { topics: [orders] }).runBatches(() => {}))
     expect(ticks).toBeGreaterThan(1)
+  })
+
+  it('lets timers fire while a batch gathers messages of which a fetch brings one', async () => {
+    const slow: Codec<Uint8Array> = {
+      name: 'slow',
+      encode: (value) => value,
+      decode: (encoded) => {
+        const until = performance.now() + 1
+        while (performance.now() < until);
+        return encoded
+      },
+    }
+    const large = new Topic('large', { value: slow })
+    const broker = await openBroker({}, large)
+    for (let sent = 0; sent < 30; sent++) await broker.producer().send(large, { value: Buffer.alloc(600_000) })
+    let ticks = 0
+    const timer = setInterval(() => {
+      ticks++
+    }, 1)
+    const ticksAtCall = await new Promise<number>((resolve) => {
+      const options = { maxMessages: 30, maxWaitMs: 60_000 }
+      void broker.consumerGroup('g', { topics: [large] }).runBatches(() => resolve(ticks), options)
+    })
+    clearInterval(timer)
+    expect(ticksAtCall).toBeGreaterThan(5)
   })
 
   it('lets timers fire while a handler seeks back again and again', async () => {
