@@ -75,8 +75,8 @@ export class BatchDelivery {
           const records = batch.isControl ? noRecords() : batch.records()
           while (decodeMessages(at, codecs, records, end, messages, maxMessages)) {
             end = endOf(messages)
-            const delivered = this.#deliverBatch(messages, end, signal)
-            if (!(typeof delivered === 'boolean' ? delivered : await delivered)) return
+            // Awaited also where it is over, so that whoever hears of it from the handler can pause before the next call.
+            if (!(await this.#deliverBatch(messages, end, signal))) return
             messages = []
             if (clock.turnIsSpent()) await clock.nextTurn()
           }

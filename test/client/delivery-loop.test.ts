@@ -234,6 +234,34 @@ describe('what a handler throws', () => {
   })
 })
 
+describe('a handler of batches', () => {
+  it.each(['all in one batch', 'each in a batch'])(
+    'lets whoever hears from it pause before the next call: %s',
+    async (how) => {
+      const broker = await openBroker({}, orders)
+      if (how === 'all in one batch') await send(broker, orders, range(1, 5))
+      else for (const value of range(1, 5)) await send(broker, orders, [value])
+      const group = broker.consumerGroup('g', { topics: [orders] })
+      const first = deferred<void>()
+      const paused = first.promise.then(() => group.pause())
+      const seen: number[] = []
+      await group.runBatches(
+        ({ messages }) => {
+          seen.push(...messages.map(({ value }) => value))
+          first.resolve()
+        },
+        { maxMessages: 1 },
+      )
+      await paused
+      await turns()
+      expect(seen).toEqual([1])
+      group.resume()
+      await broker.idle()
+      expect(seen).toEqual([1, 2, 3, 4, 5])
+    },
+  )
+})
+
 describe('a busy loop', () => {
   const busy = async (run: (broker: Awaited<ReturnType<typeof openBroker>>) => Promise<unknown>): Promise<number> => {
     const broker = await openBroker({}, orders)
