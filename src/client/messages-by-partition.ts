@@ -1,3 +1,6 @@
+import type { EncodedMessages } from './encode-message.js'
+import { partitionForKey } from './partitioner.js'
+
 /**
  * The messages of one `send` by the partition that each goes to, in their order, so that those of one partition are
  * written one behind the other (benchmark: growth-partitions). A chain through one array: a list for each of many
@@ -34,4 +37,22 @@ export class MessagesByPartition {
   first(partition: number): number {
     return this.#ends[2 * partition + 1] as number
   }
+}
+
+/** Where the messages of a send go. Undefined where few go to each partition, or where one may go wherever there is room: that depends on those before it. */
+export function byPartition(messages: EncodedMessages, partitionCount: number): MessagesByPartition | undefined {
+  if (messages.count < 2 * partitionCount || partitionOfMessage(messages, 0, partitionCount) === undefined)
+    return undefined
+  const placed = new MessagesByPartition(messages.count, partitionCount)
+  for (let slot = 0; slot < messages.count; slot++) {
+    const partition = partitionOfMessage(messages, slot, partitionCount)
+    if (partition === undefined) return undefined
+    placed.add(slot, partition)
+  }
+  return placed
+}
+
+function partitionOfMessage(messages: EncodedMessages, slot: number, partitionCount: number): number | undefined {
+  const key = messages.key(slot)
+  return messages.partition(slot) ?? (key === null ? undefined : partitionForKey(key, partitionCount))
 }

@@ -15,7 +15,7 @@ import {
 } from './encode-message.js'
 import type { RetryRules } from './idempotent-sender.js'
 import type { OutgoingMessage, SendResult } from './message.js'
-import { MessagesByPartition } from './messages-by-partition.js'
+import { byPartition } from './messages-by-partition.js'
 import type { BatchPool } from './open-batch.js'
 import { aSignal, checkOptions, describe, invalid } from './options.js'
 import { type Partitioner, partitionForKey, StickyPartitioner } from './partitioner.js'
@@ -609,22 +609,4 @@ function noSuchPartition(topic: AnyTopic, partition: unknown, partitionCount: nu
 
 function closed(): OttlaError {
   return new OttlaError('OTTLA_CLOSED', 'The producer is closed: make another with broker.producer()')
-}
-
-/** Undefined where few go to each, or where one may go wherever there is room: that depends on those before it. */
-function byPartition(messages: EncodedMessages, partitionCount: number): MessagesByPartition | undefined {
-  if (messages.count < 2 * partitionCount || partitionOfMessage(messages, 0, partitionCount) === undefined)
-    return undefined
-  const placed = new MessagesByPartition(messages.count, partitionCount)
-  for (let slot = 0; slot < messages.count; slot++) {
-    const partition = partitionOfMessage(messages, slot, partitionCount)
-    if (partition === undefined) return undefined
-    placed.add(slot, partition)
-  }
-  return placed
-}
-
-function partitionOfMessage(messages: EncodedMessages, slot: number, partitionCount: number): number | undefined {
-  const key = messages.key(slot)
-  return messages.partition(slot) ?? (key === null ? undefined : partitionForKey(key, partitionCount))
 }
